@@ -7,8 +7,28 @@
 /** What broke, and so what may happen next: a bad part is set aside, an outage pauses, a bug stops. */
 export type ErrorScope = "part" | "delivery" | "dependency" | "process";
 
-/** Code -> [scope, retryable] unless the thrower says otherwise. */
-const defaults = {
+/** What went wrong, as a word to branch on. */
+export type ErrorCode =
+  | "invalid_input"
+  | "missing_config"
+  | "unauthorized"
+  | "not_found"
+  | "conflict"
+  | "too_large"
+  | "refused"
+  | "rate_limited"
+  | "unavailable"
+  | "timeout"
+  | "bad_response"
+  | "truncated"
+  | "interrupted"
+  | "circuit_open"
+  | "closed"
+  | "no_route"
+  | "tool_failed";
+
+/** What a code means unless the thrower says otherwise: how far the damage reaches, and whether trying again may help. */
+const defaults: Readonly<Record<ErrorCode, readonly [scope: ErrorScope, retryable: boolean]>> = {
   invalid_input: ["part", false],
   too_large: ["part", false],
   refused: ["part", false],
@@ -26,10 +46,7 @@ const defaults = {
   circuit_open: ["dependency", true],
   missing_config: ["process", false],
   closed: ["process", false],
-} as const satisfies Record<string, readonly [ErrorScope, boolean]>;
-
-/** What went wrong, as a word to branch on. */
-export type ErrorCode = keyof typeof defaults;
+};
 
 /** Every code there is. */
 export const errorCodes: readonly ErrorCode[] = Object.keys(defaults) as ErrorCode[];
