@@ -1,0 +1,489 @@
+/**
+ * The kernel: consecutive part functions as one loop.
+ *
+ * Each part is driven through all operations depth first; only real promises are awaited, nothing is expanded ahead, and
+ * nothing is allocated per part but what the reader demands. A fused flow is read either by `pull()` (a stage of ours) or by
+ * `next()` (an opaque stage, whose pending read can be released; or the consumer, through `Run`).
+ *
+ * @module
+ */
+import { type Content, notAResult, toPart } from "./content.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, type Pulled, returnOf } from "./flow.ts";
+import { closeFrames, Frame } from "./frames.ts";
+import { isReserved } from "./guards.ts";
+import { OpaqueSource } from "./opaque.ts";
+import type { Part } from "./part.ts";
+import { left, type Scope } from "./scope.ts";
+import type { Operation } from "./stage.ts";
+
+/** What a fused flow reads: another flow, a stage it can't see into, or content. */
+export type FusedInput = Flow | OpaqueSource | Content;
+
+/** The loop ran dry: ask the source, and wait. */
+export const NEED: unique symbol = Symbol("millrace.need");
+
+/** What a step of the loop gives. */
+export type Step = Part | typeof DONE | typeof NEED | Failed | PromiseLike<unknown>;
+
+// What is being awaited; numbers, because this is looked at per part.
+const nothing = 0;
+const source = 1;
+const call = 2;
+const frame = 3;
+
+/** What a reader gets: a result by `next()`, the bare part by `pull()`. */
+export type Answer = IteratorResult<Part, undefined> | Part | typeof DONE;
+
+/** A step that threw. */
+class Failed {
+  readonly error: unknown;
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/** One loop over part functions. */
+export class Fused implements Flow, AsyncIterableIterator<Part> {
+  protected readonly scope: Scope;
+  protected input: FusedInput;
+  protected operations: readonly Operation[];
+  /** Nothing is read any more: ended, failed or left. */
+  protected over = false;
+  // The reader that waits, if one does.
+  protected resolve: ((value: Answer) => void) | null = null;
+  protected reject: ((why: unknown) => void) | null = null;
+  private asResult = false;
+  private opened = false;
+  private iterator: AsyncIterator<unknown> | null = null;
+  private flow: Flow | null = null;
+  private finite = false;
+  private base: Frame | null = null;
+  private top: Frame | null = null;
+  private awaiting = nothing;
+  // Where the awaited call was made, and for which part.
+  private resume = 0;
+  private origin: Part | undefined = undefined;
+  private sourceOver = false;
+  private closing: Promise<void> | undefined = undefined;
+  private released: { readonly why: unknown } | null = null;
+  private queued = 0;
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(input: FusedInput, operations: readonly Operation[], scope: Scope) {
+    this.input = input;
+    this.operations = operations;
+    this.scope = scope;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Does somebody wait for a part, and is it the source that keeps them waiting? */
+  get reading(): boolean {
+    return this.resolve !== null;
+  }
+
+  pull(): Pulled {
+    if (this.over) return DONE;
+    const step = this.begin();
+    if (isPart(step)) return step;
+    this.asResult = false;
+    const answer = new Promise<Answer>(this.capture) as Promise<Part | typeof DONE>; // `asResult` is off
+    this.wait(step);
+    return answer;
+  }
+
+  next(): Promise<IteratorResult<Part, undefined>> {
+    if (this.resolve === null && this.queued === 0) return this.advance();
+    // One read at a time reaches the source; later ones take their turn, in order.
+    const turn = (): Promise<IteratorResult<Part, undefined>> => {
+      this.queued -= 1;
+      return this.advance();
+    };
+    this.queued += 1;
+    const answer = this.tail.then(turn, turn);
+    this.tail = answer;
+    return answer;
+  }
+
+  return(): Promise<IteratorResult<Part, undefined>> {
+    const closing = this.shut(left());
+    this.settle(DONE);
+    return closing === undefined ? ended() : closing.then(ended);
+  }
+
+  close(why: unknown): Promise<void> | undefined {
+    if (!this.over) this.released = { why };
+    const closing = this.shut(why);
+    this.settleWithError(why);
+    return closing;
+  }
+
+  /** Answers one `next()`, nobody else waiting. */
+  protected advance(): Promise<IteratorResult<Part, undefined>> {
+    if (this.over) return this.released === null ? ended() : Promise.reject(this.released.why);
+    const step = this.begin();
+    if (isPart(step)) return Promise.resolve({ value: step, done: false });
+    const answer = this.expect();
+    this.wait(step);
+    return answer;
+  }
+
+  /** A promise for one result, settled by whatever comes first: a part, the end, a failure, leaving. */
+  protected expect(): Promise<IteratorResult<Part, undefined>> {
+    this.asResult = true;
+    const answer = new Promise<Answer>(this.capture) as Promise<IteratorResult<Part, undefined>>; // `asResult` is on
+    if (this.queued === 0) this.tail = answer;
+    return answer;
+  }
+
+  /** Opens at the first pull, then takes one step; a throw becomes a rejected step, handled like any other. */
+  protected begin(): Step {
+    try {
+      if (!this.opened) this.open();
+      return this.step(undefined, 0);
+    } catch (error) {
+      return new Failed(error);
+    }
+  }
+
+  protected open(): void {
+    this.opened = true;
+    const { input } = this;
+    if (input instanceof OpaqueSource) this.iterator = input.open();
+    else if ("pull" in input) this.flow = input;
+    else if ("async" in input) this.iterator = input.async[Symbol.asyncIterator]();
+    else {
+      this.finite = true;
+      const content = this.push(0, undefined);
+      if ("items" in input) content.items = input.items;
+      else content.sync = input.sync[Symbol.iterator]();
+    }
+  }
+
+  /** Is something being awaited already? */
+  protected get busy(): boolean {
+    return this.awaiting !== nothing;
+  }
+
+  /**
+   * The heart. With a part: runs it on from an operation. Without: takes the next from the deepest frame, else from the
+   * source. Depth first, so at most one frame an operation is alive.
+   */
+  protected step(start: Part | undefined, from: number): Step {
+    const { operations, scope } = this;
+    const count = operations.length;
+    let part = start;
+    let i = from;
+    for (;;) {
+      if (part === undefined) {
+        const { top } = this;
+        if (top !== null) {
+          i = top.stage;
+          if (top.async !== null) return this.callFrame(top, top.async);
+          part = this.takeFrom(top);
+          if (part === undefined) continue;
+          if (part.substream !== "" && this.setAside(part)) {
+            part = undefined;
+            continue;
+          }
+        } else if (this.finite) {
+          return DONE;
+        } else if (this.flow !== null) {
+          const pulled = this.flow.pull();
+          if (!isPart(pulled)) {
+            this.awaiting = source;
+            return pulled;
+          }
+          part = pulled;
+          i = 0;
+        } else {
+          return NEED;
+        }
+      }
+      while (i < count) {
+        const result = (operations[i] as Operation)(part, scope); // i < count
+        i += 1;
+        if (isPart(result)) {
+          if (result.substream === "" || !this.setAside(result)) {
+            part = result;
+            continue;
+          }
+          part = undefined;
+        } else if (result === undefined) {
+          part = undefined;
+        } else if (result === PASS) {
+          continue;
+        } else if (isPromise(result)) {
+          this.awaiting = call;
+          this.resume = i;
+          this.origin = part;
+          return result;
+        } else {
+          part = this.spread(result, part, i);
+          if (part !== undefined) continue;
+        }
+        break;
+      }
+      if (part !== undefined) return part;
+    }
+  }
+
+  /** The next part of a frame, which is left before its last part runs. */
+  private takeFrom(top: Frame): Part | undefined {
+    const { items, origin } = top;
+    if (items !== null) {
+      const { at } = top;
+      if (at >= items.length) {
+        this.pop(top);
+        return undefined;
+      }
+      const item = items[at];
+      if (at + 1 < items.length) top.at = at + 1;
+      else this.pop(top);
+      return isPart(item) ? item : toPart(item, origin);
+    }
+    let result: IteratorResult<unknown> | undefined;
+    try {
+      result = top.sync?.next();
+    } catch (error) {
+      this.pop(top); // it has thrown: it is over and must not be returned
+      throw error;
+    }
+    if (result === undefined || result.done === true) {
+      this.pop(top);
+      return undefined;
+    }
+    return isPart(result.value) ? result.value : toPart(result.value, origin);
+  }
+
+  private callFrame(top: Frame, iterator: AsyncIterator<unknown>): Step {
+    try {
+      const result = iterator.next();
+      this.awaiting = frame;
+      return result;
+    } catch (error) {
+      this.pop(top);
+      throw error;
+    }
+  }
+
+  /** A result that is neither part nor promise: the first part goes on at once, a frame remembers the others. */
+  private spread(result: unknown, origin: Part, next: number): Part | undefined {
+    let first: Part | undefined;
+    if (typeof result === "string") {
+      first = toPart(result, origin);
+    } else if (Array.isArray(result)) {
+      if (result.length === 0) return undefined;
+      if (result.length > 1) {
+        const rest = this.push(next, origin);
+        rest.items = result;
+        rest.at = 1;
+      }
+      const item: unknown = result[0];
+      first = isPart(item) ? item : toPart(item, origin);
+    } else if (typeof result === "object" && result !== null && Symbol.asyncIterator in result) {
+      this.push(next, origin).async = (result as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    } else if (typeof result === "object" && result !== null && Symbol.iterator in result) {
+      this.push(next, origin).sync = (result as Iterable<unknown>)[Symbol.iterator]();
+    } else {
+      throw notAResult(result);
+    }
+    return first !== undefined && first.substream !== "" && this.setAside(first) ? undefined : first;
+  }
+
+  private push(stage: number, origin: Part | undefined): Frame {
+    const { top } = this;
+    const pushed = top === null ? (this.base ??= new Frame(null)) : (top.above ??= new Frame(top));
+    pushed.stage = stage;
+    pushed.origin = origin;
+    pushed.at = 0;
+    this.top = pushed;
+    return pushed;
+  }
+
+  private pop(top: Frame): void {
+    this.top = top.below;
+    top.clear();
+  }
+
+  /** A reserved part leaves here, for the output of the run. */
+  private setAside(part: Part): boolean {
+    if (isReserved(part)) {
+      this.scope.emit(part);
+      return true;
+    }
+    if (typeof part.substream !== "string") throw notAResult(part);
+    return false;
+  }
+
+  /** Waits for what a step gave, by callbacks that were made once. */
+  protected wait(step: Step): void {
+    if (step === NEED) {
+      this.awaiting = source;
+      let result: Promise<IteratorResult<unknown>> | undefined;
+      try {
+        result = this.iterator?.next();
+      } catch (error) {
+        return this.onThrown(error);
+      }
+      if (result instanceof Promise) result.then(this.onRead, this.onThrown);
+      else Promise.resolve(result).then(this.onRead, this.onThrown);
+    } else if (step === DONE) {
+      this.finish();
+    } else if (step instanceof Failed) {
+      this.fail(step.error);
+    } else if (isPart(step)) {
+      this.settle(step);
+    } else if (this.awaiting === call) {
+      step.then(this.onCalled, this.onThrown);
+    } else if (this.awaiting === frame) {
+      Promise.resolve(step).then(this.onFrameRead, this.onThrown);
+    } else {
+      step.then(this.onPulled, this.onThrown);
+    }
+  }
+
+  // The callbacks below are made once a flow, not once a part.
+
+  private readonly capture = (resolve: (value: Answer) => void, reject: (why: unknown) => void): void => {
+    this.resolve = resolve;
+    this.reject = reject;
+  };
+
+  private readonly onRead = (result: IteratorResult<unknown> | undefined): void => {
+    if (this.over) return;
+    this.awaiting = nothing;
+    let step: Step;
+    try {
+      if (result === undefined || result.done === true) step = DONE;
+      else {
+        const { value } = result;
+        const part = isPart(value) ? value : toPart(value, undefined);
+        step = part === undefined || (part.substream !== "" && this.setAside(part)) ? this.step(undefined, 0) : this.step(part, 0);
+      }
+    } catch (error) {
+      return this.fail(error);
+    }
+    if (isPart(step)) this.settle(step);
+    else this.wait(step);
+  };
+
+  private readonly onPulled = (pulled: unknown): void => {
+    if (this.over) return;
+    this.awaiting = nothing;
+    this.goOn(() => (isPart(pulled) ? this.step(pulled, 0) : DONE));
+  };
+
+  private readonly onCalled = (result: unknown): void => {
+    if (this.over) return;
+    this.awaiting = nothing;
+    const { origin, resume } = this;
+    this.origin = undefined;
+    this.goOn(() => {
+      if (result === undefined || origin === undefined) return this.step(undefined, 0);
+      if (result === PASS) return this.step(origin, resume);
+      if (!isPart(result)) return this.step(this.spread(result, origin, resume), resume);
+      return result.substream !== "" && this.setAside(result) ? this.step(undefined, 0) : this.step(result, resume);
+    });
+  };
+
+  private readonly onFrameRead = (result: unknown): void => {
+    if (this.over || this.top === null) return;
+    this.awaiting = nothing;
+    const { top } = this;
+    this.goOn(() => {
+      const { done, value } = result as IteratorResult<unknown>;
+      if (done === true) {
+        this.pop(top);
+        return this.step(undefined, 0);
+      }
+      const part = isPart(value) ? value : toPart(value, top.origin);
+      return part === undefined || (part.substream !== "" && this.setAside(part)) ? this.step(undefined, 0) : this.step(part, top.stage);
+    });
+  };
+
+  private readonly onThrown = (error: unknown): void => {
+    if (this.over) return;
+    // What has thrown by itself is over, and is not returned again.
+    if (this.awaiting === source) this.sourceOver = true;
+    else if (this.awaiting === frame && this.top !== null) this.pop(this.top);
+    this.awaiting = nothing;
+    this.fail(error);
+  };
+
+  private goOn(take: () => Step): void {
+    let step: Step;
+    try {
+      step = take();
+    } catch (error) {
+      return this.fail(error);
+    }
+    this.wait(step);
+  }
+
+  /** Hands a part, or the end, to the reader. */
+  protected settle(part: Part | typeof DONE): void {
+    const { resolve } = this;
+    if (resolve === null) return;
+    this.resolve = null;
+    this.reject = null;
+    if (!this.asResult) resolve(part);
+    else resolve(part === DONE ? { value: undefined, done: true } : { value: part, done: false });
+  }
+
+  protected settleWithError(error: unknown): void {
+    const { reject } = this;
+    this.resolve = null;
+    this.reject = null;
+    reject?.(error);
+  }
+
+  /** The natural end. A stage that stopped early has its input closed first. */
+  private finish(): void {
+    this.over = true;
+    const closing = this.input instanceof OpaqueSource ? this.input.ended() : undefined;
+    if (closing === undefined) this.settle(DONE);
+    else closing.then(this.onEnded, this.onEndFailed);
+  }
+
+  private readonly onEnded = (): void => this.settle(DONE);
+  private readonly onEndFailed = (error: unknown): void => this.settleWithError(error);
+
+  /** Closes everything behind, waits for it, then rejects with the first error: closing never hides it. */
+  protected fail(error: unknown): void {
+    const closing = this.shut(error);
+    const settle = (): void => this.settleWithError(error);
+    if (closing === undefined) settle();
+    else closing.then(settle, settle);
+  }
+
+  /** Closes frames, then the source, once; also while one of them is pending, which is then not waited for. */
+  protected shut(why: unknown): Promise<void> | undefined {
+    if (this.over) return this.closing;
+    this.over = true;
+    const frames = closeFrames(this.top, this.awaiting === frame);
+    this.top = null;
+    this.closing = allClosed([frames, this.closeSource(why)]);
+    return this.closing;
+  }
+
+  private closeSource(why: unknown): Promise<unknown> | undefined {
+    const { input } = this;
+    const pending = this.awaiting === source;
+    if (input instanceof OpaqueSource) return this.sourceOver ? input.ended() : input.close(why, pending);
+    if (this.sourceOver) return undefined;
+    if ("pull" in input) return input.close(why);
+    if (this.iterator === null) return undefined;
+    const returned = returnOf(this.iterator);
+    if (!pending) return returned;
+    returned?.catch(ignore); // a generator answers return() only after the pending next()
+    return undefined;
+  }
+}
+
+/** What `next()` gives after the end. */
+export function ended(): Promise<IteratorResult<Part, undefined>> {
+  return Promise.resolve({ value: undefined, done: true });
+}

@@ -1,0 +1,240 @@
+/**
+ * One run of a pipeline: the outermost flow, which answers to its consumer and to the caller's signal.
+ *
+ * @module
+ */
+import type { Content } from "./content.ts";
+import { DONE, type Flow, ignore, isPart, isPromise } from "./flow.ts";
+import { ended, Fused } from "./fused.ts";
+import type { Part } from "./part.ts";
+import { openPlan, type Plan } from "./plan.ts";
+import type { Outcome } from "./processor.ts";
+import { left, type Output, type RunOptions, Scope } from "./scope.ts";
+import { type RunWatch, watchRun } from "./watch.ts";
+
+/** Takes parts one by one; what it returns is waited for before the next. */
+export type Sink = (part: Part) => unknown;
+
+const noOperations: readonly never[] = [];
+
+/**
+ * It adds to the kernel: the abort listener, the reserved parts, which come out before whatever is next, the scope that ends
+ * with the run, and a terminal that needs no promise a part.
+ */
+export class Run extends Fused implements Output {
+  private readonly plan: Plan;
+  private readonly signal: AbortSignal | undefined;
+  /** Reserved parts on their way out. */
+  private readonly aside: Part[] = [];
+  /** A part that came while a reserved one went out in its stead. */
+  private held: Part | undefined = undefined;
+  private failure: { readonly error: unknown } | undefined = undefined;
+  /** How it ends is known; nothing changes it any more. */
+  private settled = false;
+  private detach: (() => void) | undefined = undefined;
+  private watch: RunWatch | undefined = undefined;
+  // Of a terminal.
+  private sink: Sink | undefined = undefined;
+  private pumping = false;
+  private delivering = false;
+  private drained = false;
+
+  constructor(plan: Plan, source: Content | Flow, options: RunOptions) {
+    const output: { emit: (part: Part) => void } = { emit: ignore };
+    super(source, noOperations, new Scope(options, output));
+    output.emit = (part) => this.emit(part);
+    this.plan = plan;
+    this.signal = options.signal;
+  }
+
+  protected override open(): void {
+    const { signal } = this;
+    if (signal !== undefined) {
+      signal.throwIfAborted();
+      const abort = (): void => this.abort(signal.reason);
+      signal.addEventListener("abort", abort, { once: true }); // one a run, taken off when it settles
+      this.detach = () => signal.removeEventListener("abort", abort);
+    }
+    this.watch = this.scope.observe === undefined ? undefined : watchRun(this.scope.observe, this.scope);
+    const { input, operations } = openPlan(this.plan, this.input as Content | Flow, this.scope, this.watch);
+    this.input = input;
+    this.operations = operations;
+    super.open();
+  }
+
+  /** Takes a reserved part from wherever in the run it arose. */
+  emit(part: Part): void {
+    if (this.settled) return;
+    if (this.sink !== undefined) {
+      this.aside.push(part);
+      queueMicrotask(this.pump); // not at once: the call that emits it is still in the kernel
+    } else if (this.resolve !== null) {
+      super.settle(part);
+    } else {
+      this.aside.push(part);
+    }
+  }
+
+  protected override advance(): Promise<IteratorResult<Part, undefined>> {
+    const waiting = this.aside.shift() ?? this.unhold();
+    if (waiting !== undefined) return Promise.resolve({ value: waiting, done: false });
+    if (this.settled) return this.outcome();
+    if (this.over || this.busy) return this.expect();
+    const step = this.begin();
+    if (isPart(step)) {
+      const first = this.aside.shift();
+      if (first !== undefined) this.held = step;
+      return Promise.resolve({ value: first ?? step, done: false });
+    }
+    const first = this.aside.shift();
+    const answer = first === undefined ? this.expect() : Promise.resolve({ value: first, done: false as const });
+    this.wait(step);
+    return answer;
+  }
+
+  private unhold(): Part | undefined {
+    const { held } = this;
+    this.held = undefined;
+    return held;
+  }
+
+  private outcome(): Promise<IteratorResult<Part, undefined>> {
+    const { failure } = this;
+    this.failure = undefined; // thrown once; then it is over
+    return failure === undefined ? ended() : Promise.reject(failure.error);
+  }
+
+  override return(): Promise<IteratorResult<Part, undefined>> {
+    const { settled } = this;
+    const why = left();
+    if (!settled) {
+      this.conclude({ kind: "left" });
+      this.scope.end(why);
+    }
+    this.forget();
+    const closing = this.shut(why);
+    super.settle(DONE);
+    if (closing === undefined) return ended();
+    return settled ? closing.then(ended, ended) : closing.then(ended);
+  }
+
+  private abort(reason: unknown): void {
+    if (this.settled) return;
+    this.forget();
+    this.scope.end(reason);
+    this.shut(reason)?.catch(ignore);
+    this.settleWithError(reason);
+  }
+
+  protected override settle(part: Part | typeof DONE): void {
+    if (part === DONE) {
+      this.drained = true;
+      if (this.sink === undefined) this.complete();
+      else this.pump();
+    } else if (this.sink !== undefined) {
+      this.held = part;
+      this.pump();
+    } else if (this.resolve === null) {
+      this.held = part;
+    } else {
+      super.settle(part);
+    }
+  }
+
+  protected override settleWithError(error: unknown): void {
+    if (this.settled) return;
+    this.conclude({ kind: "failed", error });
+    if (this.reject === null) this.failure = { error };
+    else super.settleWithError(error);
+  }
+
+  protected override fail(error: unknown): void {
+    this.scope.end(error);
+    super.fail(error);
+  }
+
+  /** The natural end, once all that stages asked to wait for has settled. */
+  private complete(): void {
+    if (this.settled) return;
+    if (this.scope.working) {
+      this.scope.settled().then(
+        () => this.complete(),
+        (error: unknown) => {
+          this.scope.end(error);
+          this.settleWithError(error);
+        },
+      );
+      return;
+    }
+    this.conclude({ kind: "complete" });
+    super.settle(DONE);
+  }
+
+  private conclude(outcome: Outcome): void {
+    this.settled = true;
+    this.detach?.();
+    this.watch?.end(outcome);
+  }
+
+  /** What was made but not taken is dropped. */
+  private forget(): void {
+    this.aside.length = 0;
+    this.held = undefined;
+    this.failure = undefined;
+  }
+
+  // --- terminals ---
+
+  /** Hands every part to a function, waiting for it; resolves at the end. A part that is ready costs no promise. */
+  drain(sink: Sink): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.sink = sink;
+      this.resolve = () => resolve();
+      this.reject = reject;
+      this.pump();
+    });
+  }
+
+  private readonly pump = (): void => {
+    if (this.pumping || this.delivering) return;
+    this.pumping = true;
+    while (!this.settled) {
+      const part = this.aside.shift() ?? this.unhold();
+      if (part !== undefined) {
+        if (this.deliver(part)) continue;
+        break;
+      }
+      if (this.drained) this.complete();
+      if (this.over || this.busy) break;
+      const step = this.begin();
+      if (isPart(step)) this.held = step;
+      else this.wait(step);
+    }
+    this.pumping = false;
+  };
+
+  /** Gives a part to the sink; whether it is ready for the next. */
+  private deliver(part: Part): boolean {
+    let taken: unknown;
+    try {
+      taken = this.sink?.(part);
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
+    if (!isPromise(taken)) return true;
+    this.delivering = true;
+    taken.then(this.onDelivered, this.onSinkFailed);
+    return false;
+  }
+
+  private readonly onDelivered = (): void => {
+    this.delivering = false;
+    this.pump();
+  };
+
+  private readonly onSinkFailed = (error: unknown): void => {
+    this.delivering = false;
+    this.fail(error);
+  };
+}

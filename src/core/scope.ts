@@ -1,0 +1,124 @@
+/**
+ * A run's scope: the context that its stages see, and what the run keeps for them.
+ *
+ * @module
+ */
+import { MillraceError } from "./errors.ts";
+import { ignore } from "./flow.ts";
+import type { Part } from "./part.ts";
+import type { Context, Observer } from "./processor.ts";
+
+/** What a caller of `run` may say. */
+export interface RunOptions {
+  /** Aborts the run: it rejects with the signal's reason, at once. */
+  readonly signal?: AbortSignal;
+  /** @default a new one */
+  readonly correlationId?: string;
+  /** Hears of the run and its stages. */
+  readonly observe?: Observer;
+}
+
+/** What reserved parts come out of. */
+export interface Output {
+  emit(part: Part): void;
+}
+
+/** The context of one run, or of a part of it that may be given up alone (`child`). */
+export class Scope implements Context {
+  declare readonly observe?: Observer;
+  // Made when somebody asks: most runs never do.
+  #correlationId: string | undefined;
+  #runId: string | undefined;
+  #state: Map<unknown, unknown> | undefined;
+  readonly #parent: Scope | undefined;
+  readonly #children = new Set<Scope>();
+  /** Where reserved parts go: the output of the run. */
+  readonly #output: Output;
+  #controller: AbortController | undefined;
+  #ended: { readonly reason: unknown } | undefined;
+  #work: Promise<unknown>[] | undefined;
+
+  constructor(options: RunOptions, output: Output, parent?: Scope) {
+    this.#correlationId = options.correlationId;
+    if (options.observe !== undefined) this.observe = options.observe;
+    this.#output = output;
+    this.#parent = parent;
+  }
+
+  get correlationId(): string {
+    return this.#parent?.correlationId ?? (this.#correlationId ||= crypto.randomUUID());
+  }
+
+  get runId(): string {
+    return this.#parent?.runId ?? (this.#runId ??= crypto.randomUUID());
+  }
+
+  get state(): Map<unknown, unknown> {
+    return this.#parent?.state ?? (this.#state ??= new Map());
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#ended !== undefined) this.#controller.abort(this.#ended.reason);
+      else if (this.#parent !== undefined) void this.#parent.signal; // so that the parent knows somebody listens
+    }
+    return this.#controller.signal;
+  }
+
+  waitUntil(work: Promise<unknown>): void {
+    if (this.#parent !== undefined) return this.#parent.waitUntil(work);
+    Promise.resolve(work).catch(ignore); // heard at the end of the run
+    (this.#work ??= []).push(work);
+  }
+
+  /** A reserved part goes straight to the output of the run. */
+  emit(part: Part): void {
+    this.#output.emit(part);
+  }
+
+  /** A scope inside this one, whose signal also aborts when that part alone is given up. */
+  child(): Scope {
+    const child = new Scope(this.observe === undefined ? {} : { observe: this.observe }, this.#output, this);
+    this.#children.add(child);
+    if (this.#ended !== undefined) child.end(this.#ended.reason);
+    return child;
+  }
+
+  /** The run, or this part of it, is left or has failed: those still at work hear of it. */
+  end(reason: unknown): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = { reason };
+    this.#parent?.forget(this);
+    for (const child of this.#children) child.end(reason);
+    this.#controller?.abort(reason);
+  }
+
+  /** This part of the run came to its natural end. */
+  release(): void {
+    this.#parent?.forget(this);
+  }
+
+  private forget(child: Scope): void {
+    this.#children.delete(child);
+  }
+
+  /** Settles when all that was handed to `waitUntil` has, also what was handed over meanwhile. */
+  async settled(): Promise<void> {
+    while (this.#work !== undefined) {
+      const work = this.#work;
+      this.#work = undefined;
+      await Promise.all(work);
+    }
+  }
+
+  /** Is there anything to wait for? */
+  get working(): boolean {
+    return this.#work !== undefined;
+  }
+}
+
+/** Why a stage's wait for input rejects when the consumer has gone. */
+export function left(): MillraceError {
+  return new MillraceError("closed", "run: the consumer has left, nothing more will be read");
+}
