@@ -46,8 +46,8 @@ export class Concurrent implements Flow, TokenOwner {
 
   constructor(upstream: Flow, stages: readonly OperationStage[], scope: Scope) {
     this.upstream = upstream;
-    this.scope = scope;
-    this.operations = stages.map((stage) => stage.open(scope));
+    this.scope = scope.child(); // so that calls in progress hear when only this segment is left
+    this.operations = stages.map((stage) => stage.open(this.scope));
     this.limits = stages.map((stage) => stage.concurrency);
     this.active = stages.map(() => 0);
     this.ordered = stages.every((stage) => stage.ordered);
@@ -91,6 +91,7 @@ export class Concurrent implements Flow, TokenOwner {
     }
     if (this.failure !== null || this.list.head !== null || !this.sourceOver) return undefined;
     this.over = true;
+    this.scope.release();
     return DONE;
   }
 
@@ -428,7 +429,7 @@ export class Concurrent implements Flow, TokenOwner {
       if (token.pending) closing?.catch(ignore);
       else closings.push(closing);
     }
-    closings.push(this.upstream.close(why));
+    closings.push(this.scope.end(why), this.upstream.close(why));
     this.closing = allClosed(closings);
     return this.closing;
   }

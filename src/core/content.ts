@@ -7,7 +7,9 @@ import { bytes, isRole, text } from "./constructors.ts";
 import { MillraceError, received } from "./errors.ts";
 import type { Part } from "./part.ts";
 import { noMetadata } from "./part.ts";
+import type { Flow } from "./flow.ts";
 import { readableParts } from "./readable.ts";
+import type { Scope } from "./scope.ts";
 
 /** One item: a part, a text, or bytes of no known type. */
 export type Item = Part | string | Uint8Array;
@@ -19,7 +21,8 @@ export type Input = Item | Iterable<Item> | AsyncIterable<Item> | ReadableStream
 export type Content =
   | { readonly items: readonly unknown[] }
   | { readonly sync: Iterable<unknown> }
-  | { readonly async: AsyncIterable<unknown> };
+  | { readonly async: AsyncIterable<unknown> }
+  | { readonly open: (scope: Scope) => Flow };
 
 const kinds: ReadonlySet<string> = new Set<Part["kind"]>([
   "text",

@@ -134,7 +134,7 @@ function hide(target: object, key: PropertyKey, value: unknown): void {
 /** Is it an error of millrace (of this or another copy), and if a code is given, of that code? */
 export function isMillraceError(error: unknown, code?: ErrorCode): error is MillraceError {
   if (typeof error !== "object" || error === null || !(brand in error)) return false;
-  return code === undefined || (error as MillraceError).code === code;
+  return code === undefined || ("code" in error && error.code === code);
 }
 
 /** Most characters of something received that a message may quote. */
@@ -174,4 +174,11 @@ export function wholeNumber(who: string, option: string, value: unknown, min: nu
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) return value;
   const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
   throw invalidOption(who, option, `a whole number ${range}`, value);
+}
+
+/** Refuses anything but functions, by their place. */
+export function requireProcessors(who: string, processors: readonly unknown[]): void {
+  for (const [index, processor] of processors.entries()) {
+    if (typeof processor !== "function") throw invalidOption(who, `argument ${index + 1}`, "a processor", processor);
+  }
 }

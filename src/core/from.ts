@@ -1,7 +1,7 @@
 /**
  * @module
  */
-import { CONTENT, type Input, readContent } from "./content.ts";
+import { type Content, CONTENT, type Input, readContent } from "./content.ts";
 import type { Part } from "./part.ts";
 import { Run } from "./runner.ts";
 
@@ -14,7 +14,11 @@ import { Run } from "./runner.ts";
  * for await (const part of from(["a", "b"])) console.log(part.kind); // text text
  */
 export function from(input: Input): AsyncIterable<Part> {
-  const content = readContent(input);
+  return streamOf(readContent(input));
+}
+
+/** Content as a stream that is a run of its own, and that another run reads without a stage in between. */
+export function streamOf(content: Content): AsyncIterable<Part> {
   const stream = { [Symbol.asyncIterator]: () => new Run([], content, {}), [CONTENT]: content };
   return stream;
 }

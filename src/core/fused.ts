@@ -153,6 +153,7 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     const { input } = this;
     if (input instanceof OpaqueSource) this.iterator = input.open();
     else if ("pull" in input) this.flow = input;
+    else if ("open" in input) this.flow = input.open(this.scope);
     else if ("async" in input) this.iterator = input.async[Symbol.asyncIterator]();
     else {
       this.finite = true;
@@ -474,6 +475,7 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     const pending = this.awaiting === source;
     if (input instanceof OpaqueSource) return this.sourceOver ? input.ended() : input.close(why, pending);
     if (this.sourceOver) return undefined;
+    if (this.flow !== null) return this.flow.close(why);
     if ("pull" in input) return input.close(why);
     if (this.iterator === null) return undefined;
     const returned = returnOf(this.iterator);

@@ -31,7 +31,7 @@ export class OpaqueSource {
   constructor(stage: OpaqueStage, port: Fused, scope: Scope) {
     this.stage = stage;
     this.port = port;
-    this.scope = scope;
+    this.scope = scope.child(); // so that its signal can tell it alone
   }
 
   open(): AsyncIterator<unknown> {
@@ -46,21 +46,24 @@ export class OpaqueSource {
 
   /** The stage came to its end by itself; what it left unread is closed. */
   ended(): Promise<void> | undefined {
+    this.scope.release();
     return this.port.close(left());
   }
 
   /** Leaves the stage; `pending` says that its `next()` is being awaited. */
   close(why: unknown, pending: boolean): Promise<void> | undefined {
-    const { iterator, port } = this;
+    const { iterator, port, scope } = this;
+    if (iterator === null || !pending) scope.release();
     if (iterator === null) return port.close(why);
     if (!pending) {
       const returned = returnOf(iterator); // its own `finally` first, as if the generators were nested by hand
       return allClosed([returned, port.close(why)]);
     }
     const unwinds = port.reading;
+    const inside = scope.end(why);
     const behind = port.close(why);
     const returned = returnOf(iterator);
-    return allClosed([unwinds ? returned : withinTurns(returned), behind]);
+    return allClosed([unwinds ? returned : withinTurns(returned), inside, behind]);
   }
 }
 

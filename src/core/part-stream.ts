@@ -5,7 +5,7 @@
  */
 import { MillraceError, received } from "./errors.ts";
 import type { JsonValue, Part } from "./part.ts";
-import type { Run } from "./run.ts";
+import type { Run } from "./runner.ts";
 
 /** The parts of one run. Iterate it, or use one terminal; a second reading is an error, never silent emptiness. */
 export class PartStream implements AsyncIterable<Part> {

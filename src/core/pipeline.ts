@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readContent } from "./content.ts";
+import { type Content, readContent } from "./content.ts";
+import { DONE } from "./flow.ts";
 import { Fused } from "./fused.ts";
 import type { Part } from "./part.ts";
 import { PartStream } from "./part-stream.ts";
@@ -39,4 +40,25 @@ function streamOf(plan: Plan, input: AsyncIterable<Part>, context: Context | und
 /** The plan of any processor. */
 export function planFor(processor: Processor): Plan {
   return plans.get(processor) ?? planOf(stagesOf(processor));
+}
+
+/** A processor inside a run, over content of its own: its parts, and one way to leave it that closes all of it. */
+export function runInside(processor: Processor, content: Content, scope: Scope): Fused {
+  const inner = scope.child((why) => fused.close(why));
+  const { input, operations } = openPlan(planFor(processor), content, inner);
+  const fused = new Inside(input, operations, inner);
+  return fused;
+}
+
+/** Lets its scope go when it is over. */
+class Inside extends Fused {
+  protected override settle(part: Part | typeof DONE): void {
+    if (part === DONE) this.scope.release();
+    super.settle(part);
+  }
+
+  protected override shut(why: unknown): Promise<void> | undefined {
+    this.scope.release();
+    return super.shut(why);
+  }
 }

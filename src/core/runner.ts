@@ -4,7 +4,7 @@
  * @module
  */
 import type { Content } from "./content.ts";
-import { DONE, type Flow, ignore, isPart, isPromise } from "./flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise } from "./flow.ts";
 import { ended, Fused } from "./fused.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
@@ -107,12 +107,10 @@ export class Run extends Fused implements Output {
   override return(): Promise<IteratorResult<Part, undefined>> {
     const { settled } = this;
     const why = left();
-    if (!settled) {
-      this.conclude({ kind: "left" });
-      this.scope.end(why);
-    }
+    if (!settled) this.conclude({ kind: "left" });
     this.forget();
-    const closing = this.shut(why);
+    const inside = this.scope.end(why);
+    const closing = allClosed([this.shut(why), inside]);
     super.settle(DONE);
     if (closing === undefined) return ended();
     return settled ? closing.then(ended, ended) : closing.then(ended);
@@ -121,7 +119,7 @@ export class Run extends Fused implements Output {
   private abort(reason: unknown): void {
     if (this.settled) return;
     this.forget();
-    this.scope.end(reason);
+    this.scope.end(reason)?.catch(ignore);
     this.shut(reason)?.catch(ignore);
     this.settleWithError(reason);
   }
@@ -149,7 +147,7 @@ export class Run extends Fused implements Output {
   }
 
   protected override fail(error: unknown): void {
-    this.scope.end(error);
+    this.scope.end(error)?.catch(ignore);
     super.fail(error);
   }
 
@@ -160,7 +158,7 @@ export class Run extends Fused implements Output {
       this.scope.settled().then(
         () => this.complete(),
         (error: unknown) => {
-          this.scope.end(error);
+          this.scope.end(error)?.catch(ignore);
           this.settleWithError(error);
         },
       );

@@ -4,7 +4,7 @@
  * @module
  */
 import { MillraceError } from "./errors.ts";
-import { ignore } from "./flow.ts";
+import { allClosed, ignore } from "./flow.ts";
 import type { Part } from "./part.ts";
 import type { Context, Observer } from "./processor.ts";
 
@@ -35,6 +35,7 @@ export class Scope implements Context {
   /** Where reserved parts go: the output of the run. */
   readonly #output: Output;
   #controller: AbortController | undefined;
+  #close: ((why: unknown) => Promise<unknown> | undefined) | undefined;
   #ended: { readonly reason: unknown } | undefined;
   #work: Promise<unknown>[] | undefined;
 
@@ -77,21 +78,23 @@ export class Scope implements Context {
     this.#output.emit(part);
   }
 
-  /** A scope inside this one, whose signal also aborts when that part alone is given up. */
-  child(): Scope {
+  /** A scope inside this one, which can be given up alone. What is opened in it is closed with `close`, if that is given. */
+  child(close?: (why: unknown) => Promise<unknown> | undefined): Scope {
     const child = new Scope(this.observe === undefined ? {} : { observe: this.observe }, this.#output, this);
+    child.#close = close;
     this.#children.add(child);
-    if (this.#ended !== undefined) child.end(this.#ended.reason);
+    if (this.#ended !== undefined) void child.end(this.#ended.reason)?.catch(ignore);
     return child;
   }
 
-  /** The run, or this part of it, is left or has failed: those still at work hear of it. */
-  end(reason: unknown): void {
-    if (this.#ended !== undefined) return;
+  /** The run, or this part of it, is left or has failed: those still at work hear of it, what is open inside is closed. */
+  end(reason: unknown): Promise<void> | undefined {
+    if (this.#ended !== undefined) return undefined;
     this.#ended = { reason };
-    this.#parent?.forget(this);
-    for (const child of this.#children) child.end(reason);
+    this.release();
     this.#controller?.abort(reason);
+    const inner = [...this.#children].map((child) => child.end(reason));
+    return allClosed([...inner, this.#close?.(reason)]);
   }
 
   /** This part of the run came to its natural end. */

@@ -1,7 +1,7 @@
 /**
  * @module
  */
-import { invalidOption } from "../core/errors.ts";
+import { requireProcessors } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { stagesOf } from "../core/stage.ts";
@@ -19,9 +19,7 @@ import { stagesOf } from "../core/stage.ts";
  * console.log(await run(answer, "hi").text()); // hi
  */
 export function pipe(...stages: readonly Processor[]): Processor {
-  for (const [index, stage] of stages.entries()) {
-    if (typeof stage !== "function") throw invalidOption("pipe", `stage ${index + 1}`, "a processor", stage);
-  }
+  requireProcessors("pipe", stages);
   const [only] = stages;
   if (only !== undefined && stages.length === 1) return only;
   return processorOf(stages.flatMap(stagesOf));

@@ -1,0 +1,97 @@
+/**
+ * millrace: stream processors on async iterables.
+ *
+ * The public names of the core, the stream verbs and the kinds. Adapters are imported by path: `millrace/adapters/files`.
+ *
+ * @module
+ */
+export { type Clock, systemClock } from "./core/clock.ts";
+export {
+  audio,
+  bytes,
+  debug,
+  finish,
+  image,
+  json,
+  status,
+  text,
+  toolCall,
+  toolResult,
+  uri,
+} from "./core/constructors.ts";
+export type { Input, Item } from "./core/content.ts";
+export { derive, type PartChanges } from "./core/derive.ts";
+export {
+  type Delivered,
+  type ErrorCode,
+  errorCodes,
+  type ErrorDetails,
+  type ErrorScope,
+  isMillraceError,
+  MillraceError,
+  type TimeoutPhase,
+} from "./core/errors.ts";
+export { from } from "./core/from.ts";
+export {
+  isAudio,
+  isBytes,
+  isError,
+  isFinish,
+  isImage,
+  isJson,
+  isPdf,
+  isReserved,
+  isText,
+  isToolCall,
+  isToolResult,
+  isUri,
+  isVideo,
+} from "./core/guards.ts";
+export type {
+  BytesPart,
+  ErrorPart,
+  FinishPart,
+  FinishReason,
+  JsonPart,
+  JsonValue,
+  Metadata,
+  Part,
+  PartBase,
+  PartOptions,
+  ProcessorPart,
+  Role,
+  TextPart,
+  ToolCallPart,
+  ToolResultPart,
+  UriPart,
+  Usage,
+} from "./core/part.ts";
+export type { PartStream } from "./core/part-stream.ts";
+export type {
+  Context,
+  Observer,
+  Outcome,
+  PartFunction,
+  PartResult,
+  Processor,
+  RunObserver,
+  StageObserver,
+} from "./core/processor.ts";
+export { run } from "./core/run.ts";
+export type { RunOptions } from "./core/scope.ts";
+export { batch, type BatchOptions } from "./streams/batch.ts";
+export { buffer } from "./streams/buffer.ts";
+export { concat } from "./streams/concat.ts";
+export { each, type EachOptions } from "./streams/each.ts";
+export { filter } from "./streams/filter.ts";
+export { interleave } from "./streams/interleave.ts";
+export { isolate, type OnError } from "./streams/isolate.ts";
+export { merge } from "./streams/merge.ts";
+export { parallel } from "./streams/parallel.ts";
+export { pipe } from "./streams/pipe.ts";
+export { route, type Routes, type Select } from "./streams/route.ts";
+export { skip } from "./streams/skip.ts";
+export { split, type SplitOptions } from "./streams/split.ts";
+export { take } from "./streams/take.ts";
+export { tap } from "./streams/tap.ts";
+export { window, type WindowOptions } from "./streams/window.ts";
