@@ -21,7 +21,7 @@ export type Input = Item | Iterable<Item> | AsyncIterable<Item> | ReadableStream
 export type Content =
   | { readonly items: readonly unknown[] }
   | { readonly sync: Iterable<unknown> }
-  | { readonly async: AsyncIterable<unknown> }
+  | { readonly async: AsyncIterable<unknown>; /** Told when a reader leaves that never pulled. */ readonly unread?: () => Promise<void> | undefined }
   | { readonly open: (scope: Scope) => Flow };
 
 const kinds: ReadonlySet<string> = new Set<Part["kind"]>([

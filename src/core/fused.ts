@@ -477,7 +477,7 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     if (this.sourceOver) return undefined;
     if (this.flow !== null) return this.flow.close(why);
     if ("pull" in input) return input.close(why);
-    if (this.iterator === null) return undefined;
+    if (this.iterator === null) return !this.opened && "async" in input ? input.unread?.() : undefined;
     const returned = returnOf(this.iterator);
     if (!pending) return returned;
     returned?.catch(ignore); // a generator answers return() only after the pending next()

@@ -5,7 +5,7 @@
  */
 import type { Content } from "./content.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, isPromise } from "./flow.ts";
-import { ended, Fused } from "./fused.ts";
+import { ended, Fused, type Step } from "./fused.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
@@ -76,20 +76,26 @@ export class Run extends Fused implements Output {
   }
 
   protected override advance(): Promise<IteratorResult<Part, undefined>> {
-    const waiting = this.aside.shift() ?? this.unhold();
-    if (waiting !== undefined) return Promise.resolve({ value: waiting, done: false });
+    if (this.aside.length > 0 || this.held !== undefined) {
+      const waiting = this.aside.shift() ?? this.unhold();
+      if (waiting !== undefined) return Promise.resolve({ value: waiting, done: false });
+    }
     if (this.settled) return this.outcome();
     if (this.over || this.busy) return this.expect();
     const step = this.begin();
-    if (isPart(step)) {
-      const first = this.aside.shift();
-      if (first !== undefined) this.held = step;
-      return Promise.resolve({ value: first ?? step, done: false });
-    }
-    const first = this.aside.shift();
-    const answer = first === undefined ? this.expect() : Promise.resolve({ value: first, done: false as const });
+    if (this.aside.length > 0) return this.asideFirst(step);
+    if (isPart(step)) return Promise.resolve({ value: step, done: false });
+    const answer = this.expect();
     this.wait(step);
     return answer;
+  }
+
+  /** A step set reserved parts aside: they come out before what it gave. */
+  private asideFirst(step: Step): Promise<IteratorResult<Part, undefined>> {
+    const value = this.aside.shift() as Part; // there is one
+    if (isPart(step)) this.held = step;
+    else this.wait(step);
+    return Promise.resolve({ value, done: false });
   }
 
   private unhold(): Part | undefined {

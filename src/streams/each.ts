@@ -37,10 +37,10 @@ export interface EachOptions {
  */
 export function each(fn: PartFunction, options: EachOptions = {}): Processor {
   if (typeof fn !== "function") throw invalidOption("each", "fn", "a function", fn);
-  const { match, ordered = true } = options;
+  const { match, ordered = true, concurrency = 1 } = options;
   if (match !== undefined && typeof match !== "function") throw invalidOption("each", "match", "a function", match);
   if (typeof ordered !== "boolean") throw invalidOption("each", "ordered", "a boolean", ordered);
-  const concurrency = wholeNumber("each", "concurrency", options.concurrency ?? 1, 1);
+  wholeNumber("each", "concurrency", concurrency, 1);
   const operation: Operation = match === undefined ? fn : (part, context) => (match(part) ? fn(part, context) : PASS);
   return processorOf([{ kind: "operation", name: options.name ?? (fn.name || "each"), concurrency, ordered, open: () => operation }]);
 }

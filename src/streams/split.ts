@@ -30,13 +30,14 @@ export interface SplitOptions {
  */
 export function split(stream: Input, count: number, options: SplitOptions = {}): AsyncIterable<Part>[] {
   wholeNumber("split", "count", count, 1);
-  const lag = wholeNumber("split", "lag", options.lag ?? 16, 1);
+  const { lag = 16 } = options;
+  wholeNumber("split", "lag", lag, 1);
   // Each copy has all parts, reserved ones too: each copy's own run takes them out.
   const scope = new Scope({}, { emit: (part) => broadcast.push(part) });
   const broadcast: Broadcast = new Broadcast(new Fused(readContent(stream), [], scope), lag);
   return Array.from({ length: count }, () => {
     const reader = broadcast.reader();
-    return streamOf({ async: { [Symbol.asyncIterator]: () => copyOf(reader) } });
+    return streamOf({ async: { [Symbol.asyncIterator]: () => copyOf(reader) }, unread: () => reader.close(left()) });
   });
 }
 

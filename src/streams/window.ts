@@ -24,8 +24,9 @@ export interface WindowOptions {
  * console.log(await run(pairs, ["a", "b", "c"]).text()); // abbc
  */
 export function window(options: WindowOptions, processor: Processor): Processor {
-  const count = wholeNumber("window", "count", options.count, 1);
-  const step = wholeNumber("window", "step", options.step ?? 1, 1);
+  const { count, step = 1 } = options;
+  wholeNumber("window", "count", count, 1);
+  wholeNumber("window", "step", step, 1);
   requireProcessors("window", [processor]);
   return perGroup("window", processor, (input) => windowsOf(input, count, step));
 }
