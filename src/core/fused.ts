@@ -329,21 +329,51 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
       } catch (error) {
         return this.onThrown(error);
       }
-      if (result instanceof Promise) result.then(this.onRead, this.onThrown);
-      else Promise.resolve(result).then(this.onRead, this.onThrown);
+      if (result instanceof Promise) result.then(this.onValue, this.onThrown);
+      else Promise.resolve(result).then(this.onValue, this.onThrown);
+    } else if (isPart(step)) {
+      this.settle(step);
     } else if (step === DONE) {
       this.finish();
     } else if (step instanceof Failed) {
       this.fail(step.error);
-    } else if (isPart(step)) {
-      this.settle(step);
-    } else if (this.awaiting === call) {
-      step.then(this.onCalled, this.onThrown);
-    } else if (this.awaiting === frame) {
-      Promise.resolve(step).then(this.onFrameRead, this.onThrown);
+    } else if (step instanceof Promise) {
+      step.then(this.onValue, this.onThrown);
     } else {
-      step.then(this.onPulled, this.onThrown);
+      Promise.resolve(step).then(this.onValue, this.onThrown); // a thenable, or a result that is no promise
     }
+  }
+
+  /**
+   * Hands part after part to `take`, and ends when the flow does. A loop that awaits makes no promise of its own a part, where
+   * callbacks would make one for each `then`.
+   */
+  protected async consume(): Promise<void> {
+    let step = this.begin();
+    for (;;) {
+      if (isPart(step)) {
+        const taken = this.take(step);
+        if (taken !== undefined) await taken;
+        if (this.over) return;
+        step = this.begin();
+      } else if (step === DONE || step instanceof Failed) {
+        return this.wait(step);
+      } else {
+        try {
+          if (step === NEED) this.awaiting = source;
+          const value = await (step === NEED ? this.iterator?.next() : step);
+          if (this.over) return;
+          step = this.received(value);
+        } catch (error) {
+          return this.onThrown(error);
+        }
+      }
+    }
+  }
+
+  /** Takes a part from `consume`; what it gives is waited for. */
+  protected take(_part: Part): PromiseLike<unknown> | undefined {
+    return undefined;
   }
 
   // The callbacks below are made once a flow, not once a part.
@@ -353,56 +383,11 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     this.reject = reject;
   };
 
-  private readonly onRead = (result: IteratorResult<unknown> | undefined): void => {
+  private readonly onValue = (value: unknown): void => {
     if (this.over) return;
-    this.awaiting = nothing;
-    let step: Step;
-    try {
-      if (result === undefined || result.done === true) step = DONE;
-      else {
-        const { value } = result;
-        const part = isPart(value) ? value : toPart(value, undefined);
-        step = part === undefined || (part.substream !== "" && this.setAside(part)) ? this.step(undefined, 0) : this.step(part, 0);
-      }
-    } catch (error) {
-      return this.fail(error);
-    }
+    const step = this.received(value);
     if (isPart(step)) this.settle(step);
     else this.wait(step);
-  };
-
-  private readonly onPulled = (pulled: unknown): void => {
-    if (this.over) return;
-    this.awaiting = nothing;
-    this.goOn(() => (isPart(pulled) ? this.step(pulled, 0) : DONE));
-  };
-
-  private readonly onCalled = (result: unknown): void => {
-    if (this.over) return;
-    this.awaiting = nothing;
-    const { origin, resume } = this;
-    this.origin = undefined;
-    this.goOn(() => {
-      if (result === undefined || origin === undefined) return this.step(undefined, 0);
-      if (result === PASS) return this.step(origin, resume);
-      if (!isPart(result)) return this.step(this.spread(result, origin, resume), resume);
-      return result.substream !== "" && this.setAside(result) ? this.step(undefined, 0) : this.step(result, resume);
-    });
-  };
-
-  private readonly onFrameRead = (result: unknown): void => {
-    if (this.over || this.top === null) return;
-    this.awaiting = nothing;
-    const { top } = this;
-    this.goOn(() => {
-      const { done, value } = result as IteratorResult<unknown>;
-      if (done === true) {
-        this.pop(top);
-        return this.step(undefined, 0);
-      }
-      const part = isPart(value) ? value : toPart(value, top.origin);
-      return part === undefined || (part.substream !== "" && this.setAside(part)) ? this.step(undefined, 0) : this.step(part, top.stage);
-    });
   };
 
   private readonly onThrown = (error: unknown): void => {
@@ -414,14 +399,42 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     this.fail(error);
   };
 
-  private goOn(take: () => Step): void {
-    let step: Step;
+  /** Goes on with what was awaited. */
+  private received(value: unknown): Step {
+    const { awaiting } = this;
+    this.awaiting = nothing;
     try {
-      step = take();
+      if (awaiting === call) return this.resumeWith(value);
+      if (awaiting === source && this.flow !== null) return isPart(value) ? this.step(value, 0) : DONE;
+      const result = value as IteratorResult<unknown> | undefined;
+      const { top } = this;
+      if (awaiting === source || top === null) {
+        if (result === undefined || result.done === true) return DONE;
+        return this.enter(isPart(result.value) ? result.value : toPart(result.value, undefined), 0);
+      }
+      if (result?.done === true) {
+        this.pop(top);
+        return this.step(undefined, 0);
+      }
+      return this.enter(isPart(result?.value) ? result.value : toPart(result?.value, top.origin), top.stage);
     } catch (error) {
-      return this.fail(error);
+      return new Failed(error);
     }
-    this.wait(step);
+  }
+
+  /** A part that came from outside goes on, unless it is none or reserved. */
+  private enter(part: Part | undefined, stage: number): Step {
+    if (part === undefined || (part.substream !== "" && this.setAside(part))) return this.step(undefined, 0);
+    return this.step(part, stage);
+  }
+
+  /** The awaited call has given its result. */
+  private resumeWith(result: unknown): Step {
+    const { origin, resume } = this;
+    this.origin = undefined;
+    if (result === undefined || origin === undefined) return this.step(undefined, 0);
+    if (result === PASS) return this.step(origin, resume);
+    return isPart(result) ? this.enter(result, resume) : this.step(this.spread(result, origin, resume), resume);
   }
 
   /** Hands a part, or the end, to the reader. */

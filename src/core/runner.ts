@@ -35,9 +35,8 @@ export class Run extends Fused implements Output {
   private watch: RunWatch | undefined = undefined;
   // Of a terminal.
   private sink: Sink | undefined = undefined;
-  private pumping = false;
   private delivering = false;
-  private drained = false;
+  private flushing: Promise<void> | undefined = undefined;
 
   constructor(plan: Plan, source: Content | Flow, options: RunOptions) {
     const output: { emit: (part: Part) => void } = { emit: ignore };
@@ -67,7 +66,8 @@ export class Run extends Fused implements Output {
     if (this.settled) return;
     if (this.sink !== undefined) {
       this.aside.push(part);
-      queueMicrotask(this.pump); // not at once: the call that emits it is still in the kernel
+      // Not at once: the call that emits it is still in the kernel. While the sink is busy, it is next.
+      if (!this.delivering) queueMicrotask(this.flush);
     } else if (this.resolve !== null) {
       super.settle(part);
     } else {
@@ -131,18 +131,9 @@ export class Run extends Fused implements Output {
   }
 
   protected override settle(part: Part | typeof DONE): void {
-    if (part === DONE) {
-      this.drained = true;
-      if (this.sink === undefined) this.complete();
-      else this.pump();
-    } else if (this.sink !== undefined) {
-      this.held = part;
-      this.pump();
-    } else if (this.resolve === null) {
-      this.held = part;
-    } else {
-      super.settle(part);
-    }
+    if (part === DONE) this.complete();
+    else if (this.resolve === null) this.held = part;
+    else super.settle(part);
   }
 
   protected override settleWithError(error: unknown): void {
@@ -160,8 +151,9 @@ export class Run extends Fused implements Output {
   /** The natural end, once all that stages asked to wait for has settled. */
   private complete(): void {
     if (this.settled) return;
-    if (this.scope.working) {
-      this.scope.settled().then(
+    const last = this.scope.working ? this.scope.settled() : this.sink !== undefined && this.aside.length > 0 ? this.flush() : undefined;
+    if (last !== undefined) {
+      last.then(
         () => this.complete(),
         (error: unknown) => {
           this.scope.end(error)?.catch(ignore);
@@ -195,50 +187,51 @@ export class Run extends Fused implements Output {
       this.sink = sink;
       this.resolve = () => resolve();
       this.reject = reject;
-      this.pump();
+      void this.consume(); // tells its failures through `settleWithError`
     });
   }
 
-  private readonly pump = (): void => {
-    if (this.pumping || this.delivering) return;
-    this.pumping = true;
-    while (!this.settled) {
-      const part = this.aside.shift() ?? this.unhold();
-      if (part !== undefined) {
-        if (this.deliver(part)) continue;
-        break;
-      }
-      if (this.drained) this.complete();
-      if (this.over || this.busy) break;
-      const step = this.begin();
-      if (isPart(step)) this.held = step;
-      else this.wait(step);
-    }
-    this.pumping = false;
-  };
+  protected override take(part: Part): PromiseLike<unknown> | undefined {
+    return this.aside.length === 0 && this.flushing === undefined ? this.deliver(part) : this.deliverLater(part);
+  }
 
-  /** Gives a part to the sink; whether it is ready for the next. */
-  private deliver(part: Part): boolean {
-    let taken: unknown;
+  private async deliverLater(part: Part): Promise<void> {
+    await this.flush();
+    if (!this.settled) await this.deliver(part);
+  }
+
+  /** Gives a part to the sink; what it throws closes the run. */
+  private deliver(part: Part): PromiseLike<unknown> | undefined {
     try {
-      taken = this.sink?.(part);
+      const taken = this.sink?.(part);
+      if (!isPromise(taken)) return undefined;
+      this.delivering = true;
+      return taken.then(this.onDelivered, this.onSinkFailed);
     } catch (error) {
       this.fail(error);
-      return false;
+      return undefined;
     }
-    if (!isPromise(taken)) return true;
-    this.delivering = true;
-    taken.then(this.onDelivered, this.onSinkFailed);
-    return false;
   }
 
   private readonly onDelivered = (): void => {
     this.delivering = false;
-    this.pump();
+    if (this.aside.length > 0) queueMicrotask(this.flush);
   };
 
   private readonly onSinkFailed = (error: unknown): void => {
     this.delivering = false;
     this.fail(error);
   };
+
+  /** Gives out the reserved parts that came while a part of the stream is being waited for. */
+  private readonly flush = (): Promise<void> => {
+    this.flushing ??= this.flushAside().finally(() => {
+      this.flushing = undefined;
+    });
+    return this.flushing;
+  };
+
+  private async flushAside(): Promise<void> {
+    while (this.aside.length > 0 && !this.delivering && !this.settled) await this.deliver(this.aside.shift() as Part); // not empty
+  }
 }
