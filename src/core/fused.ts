@@ -2,28 +2,22 @@
  * The kernel: consecutive part functions as one loop.
  *
  * Each part is driven through all operations depth first; only real promises are awaited, nothing is expanded ahead, and
- * nothing is allocated per part but what the reader demands. A fused flow is read either by `pull()` (a stage of ours) or by
- * `next()` (an opaque stage, whose pending read can be released; or the consumer, through `Run`).
+ * nothing is allocated per part but what the reader demands.
  *
  * @module
  */
 import { type Content, notAResult, toPart } from "./content.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, type Pulled, returnOf } from "./flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, returnOf } from "./flow.ts";
 import { closeFrames, Frame } from "./frames.ts";
 import { isReserved } from "./guards.ts";
 import { OpaqueSource } from "./opaque.ts";
+import { Failed, NEED, Outlet, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
-import { left, type Scope } from "./scope.ts";
+import type { Scope } from "./scope.ts";
 import type { Operation } from "./stage.ts";
 
 /** What a fused flow reads: another flow, a stage it can't see into, or content. */
 export type FusedInput = Flow | OpaqueSource | Content;
-
-/** The loop ran dry: ask the source, and wait. */
-export const NEED: unique symbol = Symbol("millrace.need");
-
-/** What a step of the loop gives. */
-export type Step = Part | typeof DONE | typeof NEED | Failed | PromiseLike<unknown>;
 
 // What is being awaited; numbers, because this is looked at per part.
 const nothing = 0;
@@ -31,28 +25,11 @@ const source = 1;
 const call = 2;
 const frame = 3;
 
-/** What a reader gets: a result by `next()`, the bare part by `pull()`. */
-export type Answer = IteratorResult<Part, undefined> | Part | typeof DONE;
-
-/** A step that threw. */
-class Failed {
-  readonly error: unknown;
-  constructor(error: unknown) {
-    this.error = error;
-  }
-}
-
 /** One loop over part functions. */
-export class Fused implements Flow, AsyncIterableIterator<Part> {
+export class Fused extends Outlet {
   protected readonly scope: Scope;
   protected input: FusedInput;
   protected operations: readonly Operation[];
-  /** Nothing is read any more: ended, failed or left. */
-  protected over = false;
-  // The reader that waits, if one does.
-  protected resolve: ((value: Answer) => void) | null = null;
-  protected reject: ((why: unknown) => void) | null = null;
-  private asResult = false;
   private opened = false;
   private iterator: AsyncIterator<unknown> | null = null;
   private flow: Flow | null = null;
@@ -65,81 +42,16 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
   private origin: Part | undefined = undefined;
   private sourceOver = false;
   private closing: Promise<void> | undefined = undefined;
-  private released: { readonly why: unknown } | null = null;
-  private queued = 0;
-  private tail: Promise<unknown> = Promise.resolve();
 
   constructor(input: FusedInput, operations: readonly Operation[], scope: Scope) {
+    super();
     this.input = input;
     this.operations = operations;
     this.scope = scope;
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  /** Does somebody wait for a part, and is it the source that keeps them waiting? */
-  get reading(): boolean {
-    return this.resolve !== null;
-  }
-
-  pull(): Pulled {
-    if (this.over) return DONE;
-    const step = this.begin();
-    if (isPart(step)) return step;
-    this.asResult = false;
-    const answer = new Promise<Answer>(this.capture) as Promise<Part | typeof DONE>; // `asResult` is off
-    this.wait(step);
-    return answer;
-  }
-
-  next(): Promise<IteratorResult<Part, undefined>> {
-    if (this.resolve === null && this.queued === 0) return this.advance();
-    // One read at a time reaches the source; later ones take their turn, in order.
-    const turn = (): Promise<IteratorResult<Part, undefined>> => {
-      this.queued -= 1;
-      return this.advance();
-    };
-    this.queued += 1;
-    const answer = this.tail.then(turn, turn);
-    this.tail = answer;
-    return answer;
-  }
-
-  return(): Promise<IteratorResult<Part, undefined>> {
-    const closing = this.shut(left());
-    this.settle(DONE);
-    return closing === undefined ? ended() : closing.then(ended);
-  }
-
-  close(why: unknown): Promise<void> | undefined {
-    if (!this.over) this.released = { why };
-    const closing = this.shut(why);
-    this.settleWithError(why);
-    return closing;
-  }
-
-  /** Answers one `next()`, nobody else waiting. */
-  protected advance(): Promise<IteratorResult<Part, undefined>> {
-    if (this.over) return this.released === null ? ended() : Promise.reject(this.released.why);
-    const step = this.begin();
-    if (isPart(step)) return Promise.resolve({ value: step, done: false });
-    const answer = this.expect();
-    this.wait(step);
-    return answer;
-  }
-
-  /** A promise for one result, settled by whatever comes first: a part, the end, a failure, leaving. */
-  protected expect(): Promise<IteratorResult<Part, undefined>> {
-    this.asResult = true;
-    const answer = new Promise<Answer>(this.capture) as Promise<IteratorResult<Part, undefined>>; // `asResult` is on
-    if (this.queued === 0) this.tail = answer;
-    return answer;
-  }
-
   /** Opens at the first pull, then takes one step; a throw becomes a rejected step, handled like any other. */
-  protected begin(): Step {
+  protected override begin(): Step {
     try {
       if (!this.opened) this.open();
       return this.step(undefined, 0);
@@ -320,7 +232,7 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
   }
 
   /** Waits for what a step gave, by callbacks that were made once. */
-  protected wait(step: Step): void {
+  protected override wait(step: Step): void {
     if (step === NEED) {
       this.awaiting = source;
       let result: Promise<IteratorResult<unknown>> | undefined;
@@ -378,11 +290,6 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
 
   // The callbacks below are made once a flow, not once a part.
 
-  private readonly capture = (resolve: (value: Answer) => void, reject: (why: unknown) => void): void => {
-    this.resolve = resolve;
-    this.reject = reject;
-  };
-
   private readonly onValue = (value: unknown): void => {
     if (this.over) return;
     const step = this.received(value);
@@ -437,23 +344,6 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     return isPart(result) ? this.enter(result, resume) : this.step(this.spread(result, origin, resume), resume);
   }
 
-  /** Hands a part, or the end, to the reader. */
-  protected settle(part: Part | typeof DONE): void {
-    const { resolve } = this;
-    if (resolve === null) return;
-    this.resolve = null;
-    this.reject = null;
-    if (!this.asResult) resolve(part);
-    else resolve(part === DONE ? { value: undefined, done: true } : { value: part, done: false });
-  }
-
-  protected settleWithError(error: unknown): void {
-    const { reject } = this;
-    this.resolve = null;
-    this.reject = null;
-    reject?.(error);
-  }
-
   /** The natural end. A stage that stopped early has its input closed first. */
   private finish(): void {
     this.over = true;
@@ -474,7 +364,7 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
   }
 
   /** Closes frames, then the source, once; also while one of them is pending, which is then not waited for. */
-  protected shut(why: unknown): Promise<void> | undefined {
+  protected override shut(why: unknown): Promise<void> | undefined {
     if (this.over) return this.closing;
     this.over = true;
     const frames = closeFrames(this.top, this.awaiting === frame);
@@ -496,9 +386,4 @@ export class Fused implements Flow, AsyncIterableIterator<Part> {
     returned?.catch(ignore); // a generator answers return() only after the pending next()
     return undefined;
   }
-}
-
-/** What `next()` gives after the end. */
-export function ended(): Promise<IteratorResult<Part, undefined>> {
-  return Promise.resolve({ value: undefined, done: true });
 }

@@ -5,7 +5,8 @@
  */
 import type { Content } from "./content.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, isPromise } from "./flow.ts";
-import { ended, Fused, type Step } from "./fused.ts";
+import { Fused } from "./fused.ts";
+import { ended, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
