@@ -1,11 +1,20 @@
 import { defineConfig } from "vitest/config";
 
+const conditions = ["millrace-source", "node", "import", "default"];
+const results = process.env.TEST_RESULTS;
+
 export default defineConfig({
-  resolve: { conditions: ["millrace-source", "node", "import", "default"] },
-  ssr: { resolve: { conditions: ["millrace-source", "node", "import", "default"] } },
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
   test: {
     include: ["tests/**/*.test.ts"],
-    exclude: ["**/node_modules/**"],
-    dangerouslyIgnoreUnhandledErrors: false,
+    exclude: ["**/node_modules/**", ...(process.env.TEST_EXCLUDE?.split(",") ?? [])],
+    setupFiles: ["tests/setup.ts"],
+    reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]],
+    coverage: {
+      include: ["src/core/**", "src/streams/**"],
+      reporter: ["text-summary", "text", "json-summary"],
+      reportsDirectory: ".cache/coverage",
+    },
   },
 });

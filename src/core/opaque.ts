@@ -74,7 +74,7 @@ async function withinTurns(work: Promise<unknown> | undefined): Promise<void> {
     settled = true;
   };
   work?.then(note, note);
-  for (let turn = 0; turn < unwindTurns && !settled; turn += 1) await undefined;
+  for (let turn = 0; turn < unwindTurns && !settled; turn += 1) await Promise.resolve();
   if (settled) await work;
   else work?.catch(ignore);
 }

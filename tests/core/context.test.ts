@@ -94,11 +94,11 @@ describe("waitUntil", () => {
     const works = each((part, context) => {
       context.waitUntil(
         (async () => {
-          await null;
+          await Promise.resolve();
           order.push("first");
           context.waitUntil(
             (async () => {
-              await null;
+              await Promise.resolve();
               order.push("second");
             })(),
           );

@@ -1,0 +1,152 @@
+/**
+ * Everything that must hold before a change lands, after the README's own commands have passed.
+ *
+ * Each step prints its name and seconds; the last line is the sum over all: `N passed, N failed, N skipped`.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { type Runtime, runtimes } from "../runtimes/run.ts";
+import { installed, root } from "./side-folder.ts";
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const total: Count = { passed: 0, failed: 0, skipped: 0 };
+const results = join(root, ".cache", "test-results");
+
+/** Files that need what only Node has here; each with its reason, printed when it is left out. */
+const nodeOnly: readonly (readonly [pattern: string, reason: string])[] = [
+  ["tests/package.test.ts", "packs and compiles, which is the same on every runtime"],
+  ["tests/layout.test.ts", "reads the sources, which is the same on every runtime"],
+  ["tests/readme.test.ts", "starts the blocks as programs of its own runtime; the samples are run on each"],
+  ["tests/samples/**", "starts programs of the pinned Node"],
+  ["tests/bench/**", "measures, which is the same on every runtime"],
+  ["tests/tools/**", "tests the project's own tools"],
+];
+
+function step(name: string, run: () => Count): void {
+  const start = performance.now();
+  console.log(`\n== ${name}`);
+  let count: Count;
+  try {
+    count = run();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    count = { passed: 0, failed: 1, skipped: 0 };
+  }
+  total.passed += count.passed;
+  total.failed += count.failed;
+  total.skipped += count.skipped;
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`-- ${name}: ${count.passed} ok, ${count.failed} not ok, ${count.skipped} left out, ${seconds} s`);
+}
+
+/** A command that passes or fails as a whole. */
+function check(command: string, args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Count {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
+  if (error) console.error(error.message);
+  return status === 0 ? { passed: 1, failed: 0, skipped: 0 } : { passed: 0, failed: 1, skipped: 0 };
+}
+
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly success: boolean;
+}
+
+/** The counts of a suite's report; a suite that ended without one has failed. */
+function counted(file: string, ok: boolean): Count {
+  if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
+  const report = JSON.parse(readFileSync(file, "utf8")) as Report;
+  const failed = report.numFailedTests;
+  return {
+    passed: report.numPassedTests,
+    failed: failed === 0 && !(ok && report.success) ? 1 : failed, // an unhandled error fails the suite, no test
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+function suite(runtime: Runtime): Count {
+  const file = join(results, `${runtime.name}.json`);
+  rmSync(file, { force: true });
+  for (const [pattern, reason] of nodeOnly) console.log(`left out on ${runtime.name}: ${pattern} (${reason})`);
+  const env = { ...process.env, TEST_RESULTS: file, TEST_EXCLUDE: nodeOnly.map(([pattern]) => pattern).join(",") };
+  const { status } = spawnSync(runtime.command, runtime.suite, { cwd: root, stdio: "inherit", env });
+  return counted(file, status === 0);
+}
+
+/** The numbered samples, as a user would start them. */
+function samples(runtime: Runtime): Count {
+  const count: Count = { passed: 0, failed: 0, skipped: 0 };
+  for (const name of readdirSync(join(root, "samples")).filter((file) => /^\d\d-.*\.ts$/.test(file))) {
+    const source = readFileSync(join(root, "samples", name), "utf8");
+    const expected = [...source.matchAll(/^\/\/ prints: (.*)$/gm)].map((match) => match[1]).join("\n");
+    const { status, stdout, stderr } = spawnSync(runtime.command, [...runtime.file, join("samples", name)], { cwd: root, encoding: "utf8" });
+    const ok = status === 0 && stdout.trim() === expected;
+    if (!ok) console.error(`${name} on ${runtime.name}: status ${status}\n${stdout}${stderr}`);
+    count[ok ? "passed" : "failed"] += 1;
+  }
+  return count;
+}
+
+/** The packed package in an empty project: every entry loads with no SDK beside it, and a pipeline runs. */
+function packed(folder: string, runtime: Runtime): Count {
+  const args = runtime.name === "deno" ? ["run", "-A", "smoke.mjs"] : ["smoke.mjs"];
+  return check(runtime.command, args, { cwd: folder });
+}
+
+function makeConsumer(): string {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-consumer-"));
+  const pack = spawnSync("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: root, encoding: "utf8" });
+  if (pack.status !== 0) throw new Error(`npm pack failed: ${pack.stderr}`);
+  const tarball = readdirSync(folder).find((file) => file.endsWith(".tgz"));
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
+  const install = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--silent", `./${tarball}`], { cwd: folder, encoding: "utf8" });
+  if (install.status !== 0) throw new Error(`npm install of the tarball failed: ${install.stderr}`);
+  const adapters = readdirSync(join(root, "src", "adapters"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("_"))
+    .map((entry) => `millrace/adapters/${entry.name}`);
+  const entries = ["millrace", "millrace/kit", "millrace/testing", ...adapters];
+  writeFileSync(
+    join(folder, "smoke.mjs"),
+    `import { each, pipe, run } from "millrace";
+for (const entry of ${JSON.stringify(entries)}) await import(entry);
+const shout = each((part) => (part.kind === "text" ? part.text.toUpperCase() : part), { concurrency: 2 });
+const text = await run(pipe(shout, async function* (input) { yield* input; }), ["a", "b"]).text();
+if (text !== "AB") throw new Error("got " + text);
+console.log("ok:", ${entries.length}, "entries");
+`,
+  );
+  return folder;
+}
+
+mkdirSync(results, { recursive: true });
+const suiteFile = process.env.TEST_RESULTS;
+if (suiteFile !== undefined) step("suite (npm test)", () => counted(suiteFile, process.env.SUITE_STATUS === "0"));
+step("types", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]));
+step("lint", () => check(process.execPath, [join("tests", "tools", "lint.ts")]));
+step("build", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]));
+const tools = join(installed("tests/tools"), ".bin");
+const path = `${tools}${delimiter}${process.env.PATH ?? ""}`;
+step("publint", () => check("publint", ["--strict", "."], { env: { ...process.env, PATH: path } }));
+step("are the types wrong", () =>
+  check("attw", ["--pack", ".", "--profile", "esm-only", "--exclude-entrypoints", "package.json"], { env: { ...process.env, PATH: path } }),
+);
+const all = runtimes();
+for (const runtime of all) step(`samples on ${runtime.name}`, () => samples(runtime));
+for (const runtime of all.slice(1)) step(`suite on ${runtime.name}`, () => suite(runtime));
+const consumer = makeConsumer();
+for (const runtime of all) step(`packed tarball on ${runtime.name}`, () => packed(consumer, runtime));
+rmSync(consumer, { recursive: true, force: true });
+
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 ? 0 : 1;
