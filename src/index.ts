@@ -6,6 +6,7 @@
  * @module
  */
 export { type Clock, systemClock } from "./core/clock.ts";
+export { type Codec, codec } from "./core/codec.ts";
 export {
   audio,
   bytes,

@@ -100,11 +100,11 @@ export class MillraceError extends Error {
   readonly code: ErrorCode;
   readonly scope: ErrorScope;
   readonly retryable: boolean;
-  readonly retryAfterMs?: number;
-  readonly status?: number;
-  readonly service?: string;
-  readonly phase?: TimeoutPhase;
-  readonly attempts?: number;
+  declare readonly retryAfterMs?: number;
+  declare readonly status?: number;
+  declare readonly service?: string;
+  declare readonly phase?: TimeoutPhase;
+  declare readonly attempts?: number;
   /** What had been delivered before the cut. Not enumerable: logs should not hold answers. */
   declare readonly partial?: Delivered;
   declare readonly suppressed?: readonly unknown[];
