@@ -1,0 +1,8 @@
+/**
+ * What pipelines are tested with, without a provider and without waiting.
+ *
+ * @module
+ */
+export { type FakeClock, fakeClock } from "./clock.ts";
+export { blobStoreContract } from "./contracts/blob-store.ts";
+export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";
