@@ -76,11 +76,13 @@ export class Arrivals implements Flow {
   private wait(flow: Flow, pulled: Promise<Part | typeof DONE>): void {
     pulled.then(
       (part) => {
+        if (this.over) return; // it came while the others were being closed
         if (part === DONE) this.flows.delete(flow);
         else this.ready.push({ flow, part });
         this.serve();
       },
       (error: unknown) => {
+        if (this.over) return;
         this.flows.delete(flow);
         this.fail(error);
       },

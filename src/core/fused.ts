@@ -7,7 +7,7 @@
  * @module
  */
 import { type Content, notAResult, toPart } from "./content.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, returnOf } from "./flow.ts";
+import { allClosed, DONE, type Flow, isPart, isPromise, PASS, returnOf } from "./flow.ts";
 import { closeFrames, Frame } from "./frames.ts";
 import { isReserved } from "./guards.ts";
 import { OpaqueSource } from "./opaque.ts";
@@ -15,6 +15,7 @@ import { Failed, NEED, Outlet, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
 import type { Scope } from "./scope.ts";
 import type { Operation } from "./stage.ts";
+import { unwound } from "./unwind.ts";
 
 /** What a fused flow reads: another flow, a stage it can't see into, or content. */
 export type FusedInput = Flow | OpaqueSource | Content;
@@ -274,7 +275,7 @@ export class Fused extends Outlet {
         try {
           if (step === NEED) this.awaiting = source;
           const value = await (step === NEED ? this.iterator?.next() : step);
-          if (this.over) return;
+          if (this.over) return this.rest();
           step = this.received(value);
         } catch (error) {
           return this.onThrown(error);
@@ -291,20 +292,25 @@ export class Fused extends Outlet {
   // The callbacks below are made once a flow, not once a part.
 
   private readonly onValue = (value: unknown): void => {
-    if (this.over) return;
+    if (this.over) return this.rest();
     const step = this.received(value);
     if (isPart(step)) this.settle(step);
     else this.wait(step);
   };
 
   private readonly onThrown = (error: unknown): void => {
-    if (this.over) return;
+    if (this.over) return this.rest();
     // What has thrown by itself is over, and is not returned again.
     if (this.awaiting === source) this.sourceOver = true;
     else if (this.awaiting === frame && this.top !== null) this.pop(this.top);
     this.awaiting = nothing;
     this.fail(error);
   };
+
+  /** What was awaited has come after all; nobody wants it, but leaving can now go on behind it. */
+  private rest(): void {
+    this.awaiting = nothing;
+  }
 
   /** Goes on with what was awaited. */
   private received(value: unknown): Step {
@@ -382,8 +388,7 @@ export class Fused extends Outlet {
     if ("pull" in input) return input.close(why);
     if (this.iterator === null) return !this.opened && "async" in input ? input.unread?.() : undefined;
     const returned = returnOf(this.iterator);
-    if (!pending) return returned;
-    returned?.catch(ignore); // a generator answers return() only after the pending next()
-    return undefined;
+    // A generator answers return() only after its pending next(), which may never come.
+    return pending ? unwound(returned, () => this.awaiting === nothing) : returned;
   }
 }

@@ -4,17 +4,12 @@
  * @module
  */
 import { MillraceError, received } from "./errors.ts";
-import { allClosed, ignore, returnOf } from "./flow.ts";
+import { allClosed, returnOf } from "./flow.ts";
 import type { Fused } from "./fused.ts";
 import type { Scope } from "./scope.ts";
 import type { OpaqueStage } from "./stage.ts";
 import { left } from "./scope.ts";
-
-/**
- * Microtask turns that a parked stage gets to unwind after its signal aborted, before leaving goes on without it: a handful
- * are enough for a `catch` and a `finally`, and nobody can tell a stage that needs more from one that is parked for ever.
- */
-const unwindTurns = 64;
+import { unwound } from "./unwind.ts";
 
 /**
  * The output of an opaque stage as a source, and its input as a port.
@@ -63,18 +58,6 @@ export class OpaqueSource {
     const inside = scope.end(why);
     const behind = port.close(why);
     const returned = returnOf(iterator);
-    return allClosed([unwinds ? returned : withinTurns(returned), inside, behind]);
+    return allClosed([unwinds ? returned : unwound(returned), inside, behind]);
   }
-}
-
-/** Waits for a promise, but not longer than a stage needs that can unwind at once. */
-async function withinTurns(work: Promise<unknown> | undefined): Promise<void> {
-  let settled = work === undefined;
-  const note = (): void => {
-    settled = true;
-  };
-  work?.then(note, note);
-  for (let turn = 0; turn < unwindTurns && !settled; turn += 1) await Promise.resolve();
-  if (settled) await work;
-  else work?.catch(ignore);
 }
