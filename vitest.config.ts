@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 const conditions = ["millrace-source", "node", "import", "default"];
+const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
 const results = process.env.TEST_RESULTS;
 
 export default defineConfig({
@@ -9,6 +10,7 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
     exclude: ["**/node_modules/**", ...(process.env.TEST_EXCLUDE?.split(",") ?? [])],
+    execArgv: isNode ? ["--expose-gc"] : [], // the memory tests measure after a collection
     setupFiles: ["tests/setup.ts"],
     reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]],
     coverage: {

@@ -54,7 +54,7 @@ export class OpaqueSource {
       const returned = returnOf(iterator); // its own `finally` first, as if the generators were nested by hand
       return allClosed([returned, port.close(why)]);
     }
-    const unwinds = port.reading;
+    const { unwinds } = port;
     const inside = scope.end(why);
     const behind = port.close(why);
     const returned = returnOf(iterator);

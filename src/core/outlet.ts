@@ -33,6 +33,7 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   protected resolve: ((value: Answer) => void) | null = null;
   protected reject: ((why: unknown) => void) | null = null;
   private asResult = false;
+  private rejected = false;
   private released: { readonly why: unknown } | null = null;
   private queued = 0;
   private tail: Promise<unknown> = Promise.resolve();
@@ -48,9 +49,9 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
     return this;
   }
 
-  /** Does somebody wait for a part, and is it the source that keeps them waiting? */
-  get reading(): boolean {
-    return this.resolve !== null;
+  /** Does the reader wait for a part, or is it just being told of a failure? Then it is on its way out, or soon will be. */
+  get unwinds(): boolean {
+    return this.resolve !== null || this.rejected;
   }
 
   pull(): Pulled {
@@ -126,7 +127,9 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
     const { reject } = this;
     this.resolve = null;
     this.reject = null;
-    reject?.(error);
+    if (reject === null) return;
+    this.rejected = true;
+    reject(error);
   }
 }
 

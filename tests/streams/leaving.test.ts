@@ -165,7 +165,7 @@ describe("stages that are left", () => {
     const iterator = run(pipe(stage(1), stage(2), stage(3)), source)[Symbol.asyncIterator]();
     const next = iterator.next();
     await iterator.return?.();
-    expect(finished.sort()).toEqual([1, 2, 3]);
+    expect(finished.toSorted((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(await next).toEqual({ value: undefined, done: true });
   });
 
@@ -221,13 +221,14 @@ describe("stages that are left", () => {
   });
 
   test("C45: an error while closing does not hide an earlier one; without one it is thrown", async () => {
-    async function* source(): AsyncGenerator<Part> {
-      try {
-        for (;;) yield text("a");
-      } finally {
-        throw new Error("closing");
-      }
-    }
+    const source = (): AsyncIterable<Part> => ({
+      [Symbol.asyncIterator]: () => ({
+        next: async () => ({ value: text("a"), done: false }),
+        return: async () => {
+          throw new Error("closing");
+        },
+      }),
+    });
     const failing = each(() => {
       throw new Error("first");
     });

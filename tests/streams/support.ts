@@ -35,6 +35,9 @@ export const texts = (parts: readonly Part[]): string[] => parts.map((part) => (
 export const textsOf = async (processor: Processor, input: Parameters<typeof run>[1]): Promise<string[]> =>
   texts(await run(processor, input).collect());
 
+/** The texts `0`, `1`, … */
+export const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
+
 /** Puts a text before each part. */
 export const insert = (before: string): Processor => each((part) => [text(before), part]);
 
@@ -47,10 +50,17 @@ export async function turns(count = 5): Promise<void> {
 }
 
 /** A promise and its handles. */
-export function gate<T = void>(): { readonly promise: Promise<T>; readonly open: (value: T) => void; readonly fail: (error: unknown) => void } {
-  let open!: (value: T) => void;
-  let fail!: (error: unknown) => void;
-  const promise = new Promise<T>((resolve, reject) => {
+export interface Gate {
+  readonly promise: Promise<unknown>;
+  open(value?: unknown): void;
+  fail(error: unknown): void;
+}
+
+/** Makes a promise that the test settles. */
+export function gate(): Gate {
+  let open: (value?: unknown) => void = () => {};
+  let fail: (error: unknown) => void = () => {};
+  const promise = new Promise<unknown>((resolve, reject) => {
     open = resolve;
     fail = reject;
   });
