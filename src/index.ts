@@ -80,6 +80,18 @@ export type {
 } from "./core/processor.ts";
 export { run } from "./core/run.ts";
 export type { RunOptions } from "./core/scope.ts";
+export type {
+  BlobAbility,
+  BlobChunks,
+  BlobContent,
+  BlobEntry,
+  BlobGetOptions,
+  BlobInfo,
+  BlobListOptions,
+  BlobPutOptions,
+  BlobRange,
+  BlobStore,
+} from "./kinds/blob-store.ts";
 export { batch, type BatchOptions } from "./streams/batch.ts";
 export { buffer } from "./streams/buffer.ts";
 export { concat } from "./streams/concat.ts";

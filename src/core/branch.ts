@@ -18,13 +18,22 @@ export function operationsOf(processor: Processor): readonly OperationStage[] | 
   return stages.every((stage) => stage.kind === "operation") ? stages : undefined;
 }
 
-/** How many parts may be in any of these stages at once, and whether their order is kept. */
-export function paceOf(branches: readonly (readonly OperationStage[])[]): { readonly concurrency: number; readonly ordered: boolean } {
-  const stages = branches.flat();
+/** How a stage that is made of such chains takes parts. */
+export type Pace = Pick<OperationStage, "concurrency" | "ordered" | "inOrder">;
+
+/** As many parts at once as the widest stage takes; in order where the stages do not all take as many. */
+export function paceOf(branches: readonly (readonly OperationStage[])[]): Pace {
+  const concurrency = Math.max(1, ...branches.flat().map((stage) => stage.concurrency));
   return {
-    concurrency: Math.max(1, ...stages.map((stage) => stage.concurrency)),
-    ordered: stages.every((stage) => stage.ordered),
+    concurrency,
+    ordered: branches.flat().every((stage) => stage.ordered),
+    inOrder: branches.some((stages) => stages.some((stage, at) => stage.inOrder === true || limitOf(stage, at) < concurrency)),
   };
+}
+
+/** Parts that a stage of a chain takes at once: behind another one they come as they are ready, so one that needs order takes one. */
+function limitOf(stage: OperationStage, at: number): number {
+  return at > 0 && stage.inOrder === true ? 1 : stage.concurrency;
 }
 
 /**
@@ -35,7 +44,7 @@ export function openBranch(stages: readonly OperationStage[], concurrency: numbe
   const operations = stages.map((stage) => stage.open(scope));
   const [only] = operations;
   if (only === undefined) return (part) => part;
-  if (stages.some((stage) => stage.concurrency < concurrency)) return gated(stages, operations, scope);
+  if (stages.some((stage, at) => limitOf(stage, at) < concurrency)) return gated(stages, operations, scope);
   return operations.length === 1 ? only : (part) => chain(operations, 0, part, scope);
 }
 
@@ -59,7 +68,7 @@ function chain(operations: readonly Operation[], from: number, part: Part, scope
 
 /** Where a stage takes fewer parts at once than its neighbours, parts wait before it in their order. */
 function gated(stages: readonly OperationStage[], operations: readonly Operation[], scope: Scope): Operation {
-  const gates = stages.map((stage) => new Gate(stage.concurrency));
+  const gates = stages.map((stage, at) => new Gate(limitOf(stage, at)));
   let next = 0;
   return async (part) => {
     const ordinal = next;

@@ -262,7 +262,7 @@ export class Concurrent implements Flow, TokenOwner {
         if (token.state !== waiting || !this.mayEnter(token)) continue;
         this.waitingTokens -= 1;
         this.enter(token);
-        entered = true;
+        entered = this.again = true; // result streams may be read on
         break; // the list may look different now
       }
     }

@@ -43,9 +43,10 @@ export function planOf(stages: readonly Stage[]): Plan {
   return plan;
 }
 
-// An ordered stage orders what its neighbour hands on, and after an unordered one that order exists only at its output.
+// An ordered stage orders what its neighbour hands on, and after an unordered one that order exists only at its output. In a
+// joined segment parts enter every stage but the first as they come.
 function joins(stages: readonly OperationStage[], next: OperationStage): boolean {
-  return !next.ordered || stages.every((stage) => stage.ordered);
+  return next.inOrder !== true && (!next.ordered || stages.every((stage) => stage.ordered));
 }
 
 /** Opens a plan over content, up to the last operations. */

@@ -17,6 +17,8 @@ export interface OperationStage {
   readonly name: string;
   readonly concurrency: number;
   readonly ordered: boolean;
+  /** Parts must enter in their order: a stage inside takes fewer at once than its neighbours. */
+  readonly inOrder?: boolean;
   /** Made anew for each run, so that state of a run stays in it. */
   open(scope: Scope): Operation;
 }

@@ -36,16 +36,15 @@ export function isolate(processor: Processor, options: { readonly onError?: OnEr
     throw invalidOption("isolate", "onError", '"part", "skip" or a function', onError);
   }
   const stages = operationsOf(processor);
-  const { concurrency, ordered } = paceOf([stages ?? []]);
+  const pace = paceOf([stages ?? []]);
   return processorOf([
     {
       kind: "operation",
       name: "isolate",
-      concurrency,
-      ordered,
+      ...pace,
       open: (scope) => {
         const inner: Operation =
-          stages === undefined ? (part) => runInside(processor, { items: [part] }, scope) : openBranch(stages, concurrency, scope);
+          stages === undefined ? (part) => runInside(processor, { items: [part] }, scope) : openBranch(stages, pace.concurrency, scope);
         return guarded(inner, onError, scope);
       },
     },

@@ -39,15 +39,26 @@ export function parallel(...branches: readonly Processor[]): Processor {
 }
 
 function perPart(branches: readonly (readonly OperationStage[])[]): Stage {
-  const { concurrency, ordered } = paceOf(branches);
+  const pace = paceOf(branches);
   return {
     kind: "operation",
     name: "parallel",
-    concurrency,
-    ordered,
+    ...pace,
     open: (scope) => {
-      const open = branches.map((stages) => openBranch(stages, concurrency, scope));
-      return (part) => inOrder(open.map((branch) => branch(part, scope)), part);
+      const open = branches.map((stages) => openBranch(stages, pace.concurrency, scope));
+      return (part) => {
+        const results: unknown[] = [];
+        for (const branch of open) {
+          try {
+            results.push(branch(part, scope));
+          } catch (error) {
+            if (results.length === 0) throw error;
+            results.push(Promise.reject(error)); // after what the branches before it made
+            break;
+          }
+        }
+        return inOrder(results, part);
+      };
     },
   };
 }

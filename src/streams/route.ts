@@ -58,17 +58,16 @@ export function route(select: Select, { routes, otherwise }: Routes): Processor 
 type PlaceOf = (name: unknown) => number;
 
 function perPart(select: Select, placeOf: PlaceOf, branches: readonly (readonly OperationStage[])[]): Stage {
-  const { concurrency, ordered } = paceOf(branches);
+  const pace = paceOf(branches);
   return {
     kind: "operation",
     name: "route",
-    concurrency,
-    ordered,
+    ...pace,
     open: (scope) => {
       const open: (Operation | undefined)[] = [];
       const take = (part: Part, name: unknown): unknown => {
         const place = placeOf(name);
-        const branch = (open[place] ??= openBranch(branches[place] ?? [], concurrency, scope));
+        const branch = (open[place] ??= openBranch(branches[place] ?? [], pace.concurrency, scope));
         return branch(part, scope);
       };
       return (part) => {

@@ -5,4 +5,5 @@
  */
 export { type FakeClock, fakeClock } from "./clock.ts";
 export { blobStoreContract } from "./contracts/blob-store.ts";
+export { reference, type ReferenceResult, type ReferenceStage } from "./reference.ts";
 export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";

@@ -17,7 +17,12 @@ function code(call: () => unknown): string {
 describe("IP addresses", () => {
   test("reads what the runtime takes for an address, and nothing else", () => {
     const text = fc.oneof(fc.ipV4(), fc.ipV6(), fc.ipV4Extended(), fc.stringMatching(/^[0-9a-f:.]{1,24}$/));
-    fc.assert(fc.property(text, (text) => expect(parseAddress(text) !== undefined).toBe(isIP(text) !== 0)), { numRuns: 5_000 });
+    fc.assert(
+      fc.property(text, (text) => {
+        expect(parseAddress(text) !== undefined).toBe(isIP(text) !== 0);
+      }),
+      { numRuns: 5_000 },
+    );
   });
 
   test.each([

@@ -1,5 +1,5 @@
 import { describe, it } from "vitest";
-import { memoryBlobStore } from "../../src/adapters/memory/blob-store.ts";
+import { memoryBlobStore } from "../../src/adapters/memory/index.ts";
 import { blobStoreContract } from "../../src/testing/contracts/blob-store.ts";
 
 blobStoreContract({ describe, it }, { name: "memory", open: () => memoryBlobStore() });
