@@ -113,7 +113,7 @@ function makeConsumer(): string {
   const install = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--silent", `./${tarball}`], { cwd: folder, encoding: "utf8" });
   if (install.status !== 0) throw new Error(`npm install of the tarball failed: ${install.stderr}`);
   const adapters = readdirSync(join(root, "src", "adapters"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith("_"))
+    .filter((entry) => existsSync(join(root, "src", "adapters", entry.name, "index.ts")))
     .map((entry) => `millrace/adapters/${entry.name}`);
   const entries = ["millrace", "millrace/kit", "millrace/testing", ...adapters];
   writeFileSync(

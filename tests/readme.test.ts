@@ -1,0 +1,61 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as millrace from "../src/index.ts";
+
+const root = join(import.meta.dirname, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const blocks = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match) => ({ language: match[1] ?? "", code: match[2] ?? "" }));
+
+describe("every program in the README runs and prints what its comments say", () => {
+  let folder = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(root, "samples", ".readme-")); // inside the project, so that it imports itself by name
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const programs = blocks.filter((block) => block.language === "ts");
+  test("there are some", () => expect(programs.length).toBeGreaterThan(3));
+
+  for (const [index, { code }] of programs.entries()) {
+    test(code.split("\n").find((line) => line.trim() !== "" && !line.startsWith("import")) ?? "", () => {
+      const file = join(folder, `${index}.ts`);
+      writeFileSync(file, code);
+      const printed = execFileSync(process.execPath, ["--conditions=millrace-source", file], { encoding: "utf8", cwd: folder });
+      const expected = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)].map((match) => match[1]);
+      for (const line of expected) expect(printed.split("\n")).toContain(line);
+    });
+  }
+});
+
+test("every command in the README is one that the project has", () => {
+  const scripts = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly scripts: object }).scripts;
+  const commands = blocks.filter((block) => block.language === "sh").flatMap((block) => block.code.split("\n"));
+  const run = commands.flatMap((line) => [...line.matchAll(/npm (?:run ([\w:-]+)|(test|start))/g)]).map((match) => match[1] ?? match[2] ?? "");
+  expect(run.length).toBeGreaterThan(0);
+  expect(run.filter((name) => !(name in scripts))).toEqual([]);
+});
+
+/** The first cells of the table under a heading, without back quotes. */
+function table(heading: string): string[] {
+  const section = readme.split(/^## /m).find((part) => part.startsWith(heading)) ?? "";
+  return [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1] ?? "");
+}
+
+test("the table of errors has every code and no other", () => {
+  expect(table("Errors").toSorted()).toEqual([...millrace.errorCodes].toSorted());
+});
+
+test("the table of verbs names every verb file, and only what is exported", () => {
+  const verbs = table("Verbs").map((cell) => cell.replace(/\(.*$/, ""));
+  const files = readdirSync(join(root, "src", "streams")).map((file) => file.replace(/\.ts$/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase()));
+  const inner = ["perGroup"]; // shared by batch and window
+  expect(files.filter((name) => !inner.includes(name) && !verbs.includes(name))).toEqual([]);
+  expect(verbs.filter((name) => !(name in millrace))).toEqual([]);
+});
+
+test("the table of adapters names every adapter", () => {
+  const adapters = readdirSync(join(root, "src", "adapters")).filter((name) => existsSync(join(root, "src", "adapters", name, "index.ts")));
+  expect(table("Adapters").toSorted()).toEqual(adapters.toSorted());
+});
