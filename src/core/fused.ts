@@ -268,7 +268,8 @@ export class Fused extends Outlet {
         const taken = this.take(step);
         if (taken !== undefined) await taken;
         if (this.over) return;
-        step = this.begin();
+        // the common case first: nothing is left of the last part, ask the source for the next
+        step = this.top === null && this.iterator !== null ? NEED : this.begin();
       } else if (step === DONE || step instanceof Failed) {
         return this.wait(step);
       } else {

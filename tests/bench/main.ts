@@ -1,0 +1,129 @@
+/**
+ * Measures millrace against its peers: `npm run bench -- w1 w3 --rounds 15 --json out.json --write --runtime node26`.
+ *
+ * Prints ratios and asserts results, never times: the exit code says whether millrace gave what it should.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Result } from "./measure.ts";
+import type { Gate } from "./report.ts";
+
+const folder = import.meta.dirname;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "15" }, json: { type: "string" }, runtime: { type: "string" }, write: { type: "boolean", default: false } },
+});
+
+if (!existsSync(join(folder, "node_modules"))) {
+  console.log("installing the peers (once)");
+  const { status } = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder, stdio: "inherit" });
+  if (status !== 0) throw new Error("npm ci failed in tests/bench");
+}
+
+if (values.runtime === undefined) process.exitCode = await bench();
+else process.exitCode = await elsewhere(values.runtime);
+
+/** The same file on another runtime. */
+async function elsewhere(name: string): Promise<number> {
+  const { runtimes } = await import("../runtimes/run.ts");
+  const runtime = runtimes().find((each) => each.name === name);
+  if (runtime === undefined) throw new Error(`no runtime ${name}`);
+  const rest = process.argv.slice(2).filter((arg, at, all) => arg !== "--runtime" && all[at - 1] !== "--runtime");
+  const flags = name.startsWith("node") ? ["--expose-gc"] : name === "deno" ? ["run", "-A", "--v8-flags=--expose-gc"] : [];
+  const { status } = spawnSync(runtime.command, [...flags, import.meta.filename, ...rest], { stdio: "inherit" });
+  return status ?? 1;
+}
+
+function runtimeName(): string {
+  const { bun, deno, node } = process.versions as { readonly bun?: string; readonly deno?: string; readonly node: string };
+  return bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node ${node}`;
+}
+
+function versions(): string {
+  const { dependencies } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { readonly dependencies: Readonly<Record<string, string>> };
+  return Object.entries(dependencies).map(([name, version]) => `${name} ${version}`).join(", ");
+}
+
+async function bench(): Promise<number> {
+  if ((globalThis as { gc?: () => void }).gc === undefined && !("Bun" in globalThis) && !("Deno" in globalThis)) {
+    const { status } = spawnSync(process.execPath, ["--expose-gc", import.meta.filename, ...process.argv.slice(2)], { stdio: "inherit" });
+    return status ?? 1;
+  }
+  const rounds = Number(values.rounds);
+  const { checkClock, measure } = await import("./measure.ts");
+  const { gatesOf, gateTable, tableOf } = await import("./report.ts");
+  const { w1, w2, w3, w6 } = await import("./maps.ts");
+  const { w4, w5, w8 } = await import("./concurrent.ts");
+  const wanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
+  const workloads = [
+    ["w1", "W1: ten one-to-one functions, async source", w1],
+    ["w2", "W2: ten one-to-one functions, array", w2],
+    ["w3", "W3: five times one-to-two and keep half, async source", w3],
+    ["w4", "W4: ordered concurrent map, 8 at once, a microtask each", () => w4(8, "microtask")],
+    ["w4", "W4: ordered concurrent map, 64 at once, a microtask each", () => w4(64, "microtask")],
+    ["w4", "W4: ordered concurrent map, 8 at once, 0 to 2 setImmediate each", () => w4(8, "0 to 2 setImmediate")],
+    ["w5", "W5: the same part to four branches", w5],
+    ["w6", "W6: ten stages built, the first part taken, left (ns a pipeline)", w6],
+    ["w8", "W8: a model's stream, 10,000 deltas in chunks of 20", w8],
+  ] as const;
+  const out: string[] = [
+    "# Benchmark",
+    "",
+    `${runtimeName()}, ${cpus().length} x ${cpus()[0]?.model ?? "unknown"}, ${rounds} rounds, processor clock steps by ${checkClock()}.`,
+    "",
+    "Processor time, medians; lower is better. Only ratios within one run mean anything. Made by `npm run bench -- --write`.",
+    "",
+    `Peers: ${versions()}.`,
+    "",
+    "What the numbers do not show: rxjs and @most/core do not wait for a slow consumer; wonka's async iterable hangs when a stage throws.",
+    "",
+  ];
+  const results: Record<string, Result> = {};
+  const gates: Gate[] = [];
+  let failed = 0;
+  for (const [name, title, make] of workloads) {
+    if (!wanted(name)) continue;
+    const result = await measure(make(), rounds);
+    results[title] = result;
+    failed += result.dropped.filter((each) => each.name.startsWith("millrace")).length;
+    if (name === "w1" || name === "w2" || name === "w3") gates.push(...gatesOf(name.toUpperCase() as "W1" | "W2" | "W3", result));
+    const table = tableOf(title, result);
+    console.log(table);
+    out.push(table);
+  }
+  if (wanted("w7") && runtimeName().startsWith("Node")) {
+    const { w7 } = await import("./memory.ts");
+    const rows = w7().map((row) => `| ${row.name} | ${row.peakMb.toFixed(0)} | ${row.lag} | ${row.retained.toFixed(2)} |`);
+    const table = ["## W7: a million parts, ten maps, a slow consumer", "", "| | peak MB | greatest lag | bytes kept a part |", "| --- | ---: | ---: | ---: |", ...rows, ""].join("\n");
+    console.log(table);
+    out.push(table);
+  }
+  if (wanted("weight") && runtimeName().startsWith("Node")) {
+    const { bundleBytes, importMs, typeCheck } = await import("./weight.ts");
+    const [bundle, load, types] = [await bundleBytes(), importMs(), typeCheck()];
+    const table = [
+      "## Weight",
+      "",
+      `- \`import "millrace"\` bundled: ${bundle.minified} bytes minified, ${bundle.gzipped} gzipped (bound: 15,360).`,
+      `- Import of the built package: ${load.millrace.toFixed(1)} ms; of nothing: ${load.nothing.toFixed(1)} ms.`,
+      `- Types of a pipeline of ten stages: ${types.instantiations} instantiations more than the import alone; the whole check takes ${types.seconds} s.`,
+      "",
+    ].join("\n");
+    console.log(table);
+    out.push(table);
+  }
+  if (gates.length > 0) {
+    const table = gateTable(gates);
+    console.log(table);
+    out.push(table);
+  }
+  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ runtime: runtimeName(), rounds, results, gates }, null, 2));
+  if (values.write) writeFileSync(join(folder, "RESULTS.md"), out.join("\n"));
+  return failed === 0 ? 0 : 1;
+}

@@ -1,0 +1,50 @@
+/**
+ * What the package weighs: bytes of the bundle, time of the import, work of the type checker.
+ *
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "..", "..");
+
+/** Bytes of `import * from "millrace"` alone, minified, and gzipped. */
+export async function bundleBytes(): Promise<{ readonly minified: number; readonly gzipped: number }> {
+  const result = await build({ entryPoints: [join(root, "src", "index.ts")], bundle: true, minify: true, format: "esm", write: false, target: "es2022" });
+  const code = result.outputFiles[0]?.contents ?? new Uint8Array();
+  return { minified: code.length, gzipped: gzipSync(code, { level: 9 }).length };
+}
+
+/** Milliseconds to import the built package, the least of nine processes; and of an empty program. */
+export function importMs(): { readonly millrace: number; readonly nothing: number } {
+  execFileSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", join(root, "tsconfig.build.json")]);
+  const time = (script: string): number => {
+    const code = `const start = performance.now(); ${script}; console.log(performance.now() - start)`;
+    const runs = Array.from({ length: 9 }, () => Number(execFileSync(process.execPath, ["--input-type=module", "-e", code], { cwd: root, encoding: "utf8" })));
+    return Math.min(...runs);
+  };
+  return { millrace: time(`await import(${JSON.stringify(join(root, "dist", "index.js"))})`), nothing: time(`await import("data:text/javascript,")`) };
+}
+
+/** What the type checker does for a pipeline of ten stages, beyond an import alone. */
+export function typeCheck(): { readonly instantiations: number; readonly seconds: number } {
+  const folder = mkdtempSync(join(root, "tests", "bench", ".types-"));
+  const check = (source: string): { readonly instantiations: number; readonly seconds: number } => {
+    writeFileSync(join(folder, "a.ts"), source);
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: "../../../tsconfig.json", include: ["a.ts"], exclude: [] }));
+    const out = execFileSync(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", folder, "--extendedDiagnostics"], { encoding: "utf8" });
+    return { instantiations: Number(/Instantiations:\s+(\d+)/.exec(out)?.[1]), seconds: Number(/Check time:\s+([\d.]+)s/.exec(out)?.[1]) };
+  };
+  try {
+    const head = `import { each, filter, isText, pipe, run } from "../../../src/index.ts";\n`;
+    const stages = Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? `each((part) => (isText(part) ? part.text : part))` : `filter(isText)`));
+    const empty = check(`${head}export const used: readonly unknown[] = [each, filter, isText, pipe, run];\n`);
+    const full = check(`${head}export const out: Promise<string> = run(pipe(${stages.join(", ")}), "a").text();\n`);
+    return { instantiations: full.instantiations - empty.instantiations, seconds: full.seconds };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
