@@ -1,0 +1,88 @@
+/**
+ * How the chunks of one source stand in a vector store: their ids, their metadata, and how to know that a source is stored whole.
+ *
+ * @module
+ */
+import { MillraceError, received } from "../core/errors.ts";
+import { checkedMetadata } from "../core/json-border.ts";
+import type { Metadata, Part, TextPart } from "../core/part.ts";
+import type { VectorEntry, VectorRecord } from "./vector-store.ts";
+
+/** All chunks of a source, in their order, and the hash of what they say. */
+export interface SourceChunks {
+  readonly source: string;
+  readonly chunks: readonly TextPart[];
+  /** Of texts, metadata and the version: another hash, another content. */
+  readonly hash: string;
+  /** Of each chunk, in order. The same content has the same ids wherever it is stored. */
+  readonly ids: readonly string[];
+  /** What the store keeps of each chunk. */
+  readonly metadata: readonly Metadata[];
+}
+
+/** The fields that `remember` adds to the metadata of a chunk. */
+export interface ChunkFields {
+  readonly source: string;
+  /** Of the whole source's content. */
+  readonly sourceHash: string;
+  /** Place in the source, from 0. */
+  readonly chunk: number;
+  /** How many the source has. */
+  readonly chunks: number;
+}
+
+/**
+ * The source a part says it is from: `metadata.source`, `metadata.file.path` as `readFiles` has it, or `metadata.web.uri`.
+ * `undefined` when it says none.
+ */
+export function sourceOf(part: Part): string | undefined {
+  const { source, file, web } = part.metadata;
+  for (const place of [source, field(file, "path"), field(web, "uri")]) if (typeof place === "string" && place !== "") return place;
+  return undefined;
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+}
+
+/** Names and hashes the chunks of a source. `version` is whatever else decides what is stored, such as the embedding model. */
+export async function chunksOfSource(source: string, chunks: readonly TextPart[], version: string): Promise<SourceChunks> {
+  const own = chunks.map((part, index) => metadataOf(source, part, index));
+  const hash = await sha256(JSON.stringify([version, chunks.map(({ text }, index) => [text, own[index]])]));
+  const name = (await sha256(source)).slice(0, 32);
+  return {
+    source,
+    chunks,
+    hash,
+    // the hash is in the id, so that a new content never overwrites half of an old one
+    ids: chunks.map((_, index) => `${name}-${hash.slice(0, 32)}-${index}`),
+    metadata: own.map((metadata, chunk) => ({ ...metadata, ...({ source, sourceHash: hash, chunk, chunks: chunks.length } satisfies ChunkFields) })),
+  };
+}
+
+/** The metadata of a part as a store keeps it. A vector is not part of it: the record has one. */
+function metadataOf(source: string, part: TextPart, index: number): Metadata {
+  const { embedding: _, ...rest } = part.metadata;
+  return checkedMetadata(rest, `metadata of chunk ${index} of ${received(source)}`);
+}
+
+/** Is this the first chunk of the source, of the same content? It is written last, so all of them are there. */
+export function isStored(head: VectorEntry | undefined, { hash, chunks }: SourceChunks): boolean {
+  return head !== undefined && head.metadata["sourceHash"] === hash && head.metadata["chunks"] === chunks.length;
+}
+
+/** The records of a source with the vectors of its chunks. */
+export function recordsOf({ ids, chunks, metadata, source }: SourceChunks, vectors: readonly Float32Array[]): readonly VectorRecord[] {
+  return chunks.map(({ text }, index) => {
+    const [id, vector, fields] = [ids[index], vectors[index], metadata[index]];
+    if (id === undefined || vector === undefined || fields === undefined) {
+      throw new MillraceError("bad_response", `remember: chunk ${index} of ${received(source)} has no vector`);
+    }
+    return { id, vector, text, metadata: fields };
+  });
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
