@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Fifo } from "./fifo.ts";
 import { allClosed, DONE, type Flow, isPart, type Pulled } from "./flow.ts";
 import type { Part } from "./part.ts";
 
@@ -14,7 +15,7 @@ export class Arrivals implements Flow {
   private readonly flows = new Set<Flow>();
   /** Flows whose next part may be asked for: their last one was taken. */
   private readonly due: Flow[] = [];
-  private readonly ready: { readonly flow: Flow; readonly part: Part }[] = [];
+  private readonly ready = new Fifo<{ readonly flow: Flow; readonly part: Part }>();
   private failure: { readonly error: unknown } | undefined = undefined;
   private over = false;
   private resolve: ((part: Part | typeof DONE) => void) | undefined = undefined;
@@ -129,7 +130,7 @@ export class Arrivals implements Flow {
 
   private closeAll(why: unknown): Promise<void> | undefined {
     this.over = true;
-    this.ready.length = 0;
+    this.ready.clear();
     const closing = allClosed([...this.flows].map((flow) => flow.close(why)));
     this.flows.clear();
     return closing;

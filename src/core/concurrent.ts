@@ -8,6 +8,7 @@
  * @module
  */
 import { notAResult, toPart } from "./content.ts";
+import { Fifo } from "./fifo.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, type Pulled, returnOf } from "./flow.ts";
 import { isReserved } from "./guards.ts";
 import type { Part } from "./part.ts";
@@ -31,7 +32,7 @@ export class Concurrent implements Flow, TokenOwner {
   private readonly list = new TokenList();
   private readonly spare: Token[] = [];
   /** Unordered: what is ready, as it came. */
-  private readonly out: Part[] = [];
+  private readonly out = new Fifo<Part>();
   private failure: { readonly error: unknown } | null = null;
   private waitingTokens = 0;
   private ordinal = 0;

@@ -2,6 +2,7 @@
  * @module
  */
 import { wholeNumber } from "../core/errors.ts";
+import { Fifo } from "../core/fifo.ts";
 import { DONE, type Flow, isPart, type Pulled } from "../core/flow.ts";
 import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
@@ -24,7 +25,7 @@ export function buffer(count: number): Processor {
 class Buffered implements Flow {
   private readonly upstream: Flow;
   private readonly count: number;
-  private readonly ready: Part[] = [];
+  private readonly ready = new Fifo<Part>();
   private pending = false;
   private over = false;
   private failure: { readonly error: unknown } | undefined = undefined;
@@ -100,7 +101,7 @@ class Buffered implements Flow {
 
   close(why: unknown): Promise<void> | undefined {
     this.over = true;
-    this.ready.length = 0;
+    this.ready.clear();
     this.failure = undefined;
     this.reject?.(why);
     this.resolve = this.reject = undefined;

@@ -4,6 +4,7 @@
 import { openBranch, operationsOf, paceOf } from "../core/branch.ts";
 import { Branches } from "../core/branches.ts";
 import { MillraceError, requireProcessors } from "../core/errors.ts";
+import { Fifo } from "../core/fifo.ts";
 import { DONE, type Flow, isPart, type Pulled } from "../core/flow.ts";
 import { inOrder } from "../core/in-order.ts";
 import type { Part } from "../core/part.ts";
@@ -164,7 +165,7 @@ class Parallel implements Flow {
 /** One branch, and what it has made that is not handed on yet. */
 class Lane {
   readonly index: number;
-  readonly held: Part[] = [];
+  readonly held = new Fifo<Part>();
   over = false;
   private readonly branch: Flow;
   private readonly owner: Parallel;
@@ -188,7 +189,7 @@ class Lane {
 
   drop(): void {
     this.over = true;
-    this.held.length = 0;
+    this.held.clear();
   }
 
   private read(): void {

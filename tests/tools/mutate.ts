@@ -1,0 +1,137 @@
+/**
+ * Changes the sources one small thing at a time and sees whether the tests notice: `npm run mutate -- --sample 200 src/core`.
+ *
+ * Each mutant is run in a copy of the project, against the tests of the same area, until the first that fails. A mutant that no
+ * test notices has survived; one that hangs counts as noticed. The score is noticed / all.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
+import { root } from "./side-folder.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    /** Mutants to try at most, spread evenly; all of them take hours. */
+    sample: { type: "string", default: "150" },
+    seed: { type: "string", default: "1" },
+    workers: { type: "string", default: "2" },
+  },
+});
+const folders = positionals.length > 0 ? positionals : ["src/core", "src/streams"];
+const testFolders = ["tests/core", "tests/streams", "tests/testing"];
+const mutantTimeoutMs = 60_000;
+
+interface Mutant {
+  readonly file: string;
+  readonly at: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What is replaced by what: one place at a time. */
+const operators: readonly (readonly [pattern: RegExp, to: (match: string) => string])[] = [
+  [/ === /g, () => " !== "],
+  [/ !== /g, () => " === "],
+  [/ < /g, () => " <= "],
+  [/ <= /g, () => " < "],
+  [/ > (?!\{)/g, () => " >= "],
+  [/ >= /g, () => " > "],
+  [/ && /g, () => " || "],
+  [/ \|\| /g, () => " && "],
+  [/ \?\? /g, () => " && "],
+  [/ \+ (?=[\w(])/g, () => " - "],
+  [/ - (?=[\w(])/g, () => " + "],
+  [/ \+= 1/g, () => " -= 1"],
+  [/ -= 1/g, () => " += 1"],
+  [/\btrue\b/g, () => "false"],
+  [/\bfalse\b/g, () => "true"],
+  [/(?<=if \()!/g, () => ""],
+  [/\bawait (?=[\w(])/g, () => "void "],
+  [/^\s+(?:this|[a-z]\w*)\.[\w.]+\([^;\n]*\);$/gm, (match) => match.replace(/\S.*/, ";")], // a call for its effect
+  [/^\s+this\.\w+ = [^;\n]+;$/gm, (match) => match.replace(/\S.*/, ";")], // an assignment
+  [/\breturn (?=[^;\n]+;)/g, () => "return void "],
+];
+
+function mutantsOf(file: string): Mutant[] {
+  const source = readFileSync(join(root, file), "utf8");
+  // comments, imports, types and messages are not behaviour
+  const hidden = source
+    .replace(/\/\*[\s\S]*?\*\//g, blank)
+    .replace(/\/\/.*$/gm, blank)
+    .replace(/^import [\s\S]*?;$/gm, blank)
+    .replace(/^export (?:interface|type) [\s\S]*?^(?:\}|.*;)$/gm, blank)
+    .replace(/`[^`]*`/g, blank);
+  return operators.flatMap(([pattern, to]) => [...hidden.matchAll(pattern)].map((match) => ({ file, at: match.index, from: match[0], to: to(match[0]) })));
+}
+
+function blank(text: string): string {
+  return text.replace(/[^\n]/g, " ");
+}
+
+const sources = folders.flatMap((folder) => readdirSync(join(root, folder)).filter((name) => name.endsWith(".ts")).map((name) => join(folder, name)));
+const all = sources.flatMap(mutantsOf);
+let state = Number(values.seed) >>> 0;
+const random = (): number => {
+  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+  return state / 2 ** 32;
+};
+const chosen = all
+  .map((mutant) => ({ mutant, order: random() }))
+  .toSorted((a, b) => a.order - b.order)
+  .slice(0, Number(values.sample))
+  .map(({ mutant }) => mutant);
+console.log(`${chosen.length} of ${all.length} mutants of ${sources.length} files, seed ${values.seed}`);
+
+const count = chosen.length;
+const tried: Mutant[] = [];
+const outcomes = { noticed: 0, hung: 0, survived: [] as Mutant[] };
+await Promise.all(Array.from({ length: Number(values.workers) }, work));
+const caught = outcomes.noticed + outcomes.hung;
+const score = (100 * caught) / count;
+for (const { file, at, from, to } of outcomes.survived) {
+  const line = readFileSync(join(root, file), "utf8").slice(0, at).split("\n").length;
+  console.log(`survived: ${file}:${line} ${JSON.stringify(from.trim())} -> ${JSON.stringify(to.trim())}`);
+}
+console.log(`\nmutation score ${score.toFixed(1)} %: ${outcomes.noticed} noticed, ${outcomes.hung} hung, ${outcomes.survived.length} survived`);
+process.exitCode = score >= 85 ? 0 : 1;
+
+/** Tries mutants in a copy of the project, so that workers do not meet. */
+async function work(): Promise<void> {
+  const copy = mkdtempSync(join(tmpdir(), "millrace-mutants-"));
+  for (const name of ["package.json", "tsconfig.json", "vitest.config.ts", "src"]) cpSync(join(root, name), join(copy, name), { recursive: true });
+  for (const folder of [...testFolders, "tests/setup.ts"]) cpSync(join(root, folder), join(copy, folder), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  try {
+    for (let mutant = chosen.pop(); mutant !== undefined; mutant = chosen.pop()) {
+      const original = readFileSync(join(root, mutant.file), "utf8");
+      writeFileSync(join(copy, mutant.file), original.slice(0, mutant.at) + mutant.to + original.slice(mutant.at + mutant.from.length));
+      const outcome = await tests(copy);
+      if (outcome === "passed") outcomes.survived.push(mutant);
+      else outcomes[outcome] += 1;
+      tried.push(mutant);
+      if (tried.length % 25 === 0) console.log(`${tried.length} tried, ${outcomes.survived.length} survived`);
+      writeFileSync(join(copy, mutant.file), original);
+    }
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function tests(copy: string): Promise<"passed" | "noticed" | "hung"> {
+  return new Promise((resolve) => {
+    const args = [join("node_modules", "vitest", "vitest.mjs"), "run", "--bail=1", "--reporter=dot", "--no-file-parallelism", ...testFolders.map((folder) => relative(root, join(root, folder)))];
+    const child = spawn(process.execPath, args, { cwd: copy, stdio: "ignore", detached: true, env: { ...process.env, PROPERTY_RUNS: "60" } });
+    const timer = setTimeout(() => {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    }, mutantTimeoutMs);
+    child.on("exit", (code, signal) => {
+      clearTimeout(timer);
+      resolve(signal === "SIGKILL" ? "hung" : code === 0 ? "passed" : "noticed");
+    });
+  });
+}
