@@ -12,6 +12,7 @@ export default defineConfig({
     exclude: ["**/node_modules/**", ...(process.env.TEST_EXCLUDE?.split(",") ?? [])],
     execArgv: isNode ? ["--expose-gc"] : [], // the memory tests measure after a collection
     setupFiles: ["tests/setup.ts"],
+    globalSetup: ["tests/services/setup.ts"],
     reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]],
     coverage: {
       include: ["src/core/**", "src/streams/**"],
