@@ -36,7 +36,7 @@ test("stores chunks with their source, and hands them on in their places", async
   expect(texts(parts)).toEqual(["bytes", "one", "bytes", "two", " ", "three"]);
   expect(parts[1]?.metadata.stored).toEqual({ id: expect.any(String), source: "a", changed: true });
   expect(await contents(store)).toEqual({ a: ["one", "two"], b: ["three"] });
-  const [entry] = await store.get([(parts[3]?.metadata.stored as { id: string }).id]);
+  const [entry] = await store.get([(parts.at(3)?.metadata.stored as { id: string } | undefined)?.id ?? ""]);
   expect(entry).toMatchObject({ text: "two", metadata: { source: "a", chunk: 1, chunks: 2 } });
 });
 

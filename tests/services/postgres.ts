@@ -30,7 +30,7 @@ export async function startPostgres(host: Host): Promise<PostgresServer> {
   const [command = "", ...args] = run;
   call(command, [...args, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"], host.base, env);
   return onFreePort(async (port) => {
-    const [program = "", ...before] = [...as, join(tree.bin, "postgres")];
+    const [program, ...before] = [...as, join(tree.bin, "postgres")];
     const settings = ["fsync=off", "jit=off", "wal_level=logical", "max_connections=200", "unix_socket_directories="].flatMap((it) => ["-c", it]);
     // SIGINT: the fast stop; SIGTERM would wait for clients
     const process = host.launch("postgres", program, [...before, "-D", data, "-h", "127.0.0.1", "-p", String(port), ...settings], { env, signal: "SIGINT" });
