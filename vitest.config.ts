@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 
+// Given to Node as --conditions too: with "import" among them a require of a package that has both forms would get the wrong one.
 const conditions = ["millrace-source", "node"];
 const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
 const results = process.env.TEST_RESULTS;

@@ -1,0 +1,222 @@
+/**
+ * Vectors in Postgres, by the extension pgvector (0.5 and later; 0.8 for filters over an index).
+ *
+ * Kind: vector store. Client: `pg` 8 (optional peer, loaded at first use), or a ready pool or client, or PGlite in the process.
+ * Source: https://github.com/pgvector/pgvector#readme, https://www.postgresql.org/docs/current/textsearch-controls.html
+ *
+ * @module
+ */
+import { invalidOption, MillraceError, received, wholeNumber } from "../../core/errors.ts";
+import { candidates, compareIds } from "../../kinds/rank-fusion.ts";
+import { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "../../kinds/vector-checks.ts";
+import { checkFilter, type VectorFilter } from "../../kinds/vector-filter.ts";
+import type { VectorContext, VectorMetric, VectorRecord, VectorStore } from "../../kinds/vector-store.ts";
+import { postgres, type PostgresOptions, type PostgresSession } from "../../wire/postgres.ts";
+import { refuseUnstorable } from "../../wire/sql-text.ts";
+import { toArrays, toEntry, toMatch, toVectorText } from "./rows.ts";
+import { type Statement, statementsFor } from "./statements.ts";
+
+const service = "pgvector";
+
+/** Dimensions that the type holds, and that an HNSW index over it takes (pgvector, reference of types and of HNSW). */
+const limits = { vector: { stored: 16_000, indexed: 2_000 }, halfvec: { stored: 16_000, indexed: 4_000 } };
+/** Records of one statement: some megabytes of text with usual dimensions. */
+const recordsPerStatement = 500;
+/** The index looks at this many candidates, or at `limit` of them if that is more; 1000 is its most. */
+const minEfSearch = 100;
+
+/** Of vectors in one table. */
+export interface PgvectorOptions extends PostgresOptions {
+  /** Letters, digits and `_`; no schema in it. */
+  readonly table: string;
+  /** @default the first schema of the connection's search path */
+  readonly schema?: string;
+  /** Numbers in each vector. */
+  readonly dimensions: number;
+  /** @default "cosine" */
+  readonly metric?: VectorMetric;
+  /** `none` looks at every row: exact, and slow from some ten thousand rows on. @default "hnsw" */
+  readonly index?: "hnsw" | "none";
+  /** How the index is built. @default m 16, efConstruction 64, as the extension has it */
+  readonly hnsw?: { readonly m?: number; readonly efConstruction?: number };
+  /** `half` stores 16 bits a number, and is needed to index more than 2000 dimensions. @default "single" */
+  readonly precision?: "single" | "half";
+  /** Text search configuration for hybrid queries, such as `english`; `false` for a table without full text. @default "simple" */
+  readonly language?: string | false;
+}
+
+/**
+ * Stores vectors in a table of Postgres and finds the nearest, by an HNSW index or by looking at every row.
+ *
+ * `setup()` makes extension, table and indexes; nothing else does. A hybrid query ranks by any of the words of its text (quotes make
+ * a phrase, `-` excludes) and fuses that with the ranks of the vectors. Behind an index answers are approximate, and a filter that
+ * lets through very little among very many rows may find less than there is: the index gives up after `hnsw.max_scan_tuples`.
+ *
+ * Throws: as every vector store; `conflict` when the table holds other vectors than the options say; what `wire/sqlstate.ts` has.
+ * Closes: the pool, if it was opened here; calls in progress reject with `closed`.
+ *
+ * @example
+ * import { PGlite } from "@electric-sql/pglite";
+ * import { vector } from "@electric-sql/pglite-pgvector";
+ *
+ * const store = pgvector({ client: await PGlite.create({ extensions: { vector } }), table: "notes", dimensions: 2 });
+ * await store.setup();
+ * await store.upsert([{ id: "a", vector: Float32Array.of(1, 0), text: "east" }]);
+ * console.log(await store.query({ vector: Float32Array.of(1, 0.1), limit: 1 }));
+ */
+export function pgvector(options: PgvectorOptions): VectorStore {
+  const { metric = "cosine", index = "hnsw", precision = "single", language = "simple", hnsw = {} } = options;
+  if (index !== "hnsw" && index !== "none") throw invalidOption(service, "index", "hnsw or none", index);
+  if (precision !== "single" && precision !== "half") throw invalidOption(service, "precision", "single or half", precision);
+  const type = precision === "half" ? "halfvec" : "vector";
+  const dimensions = wholeNumber(service, "dimensions", options.dimensions, 1, limits[type].stored);
+  if (index === "hnsw" && dimensions > limits[type].indexed) {
+    throw new MillraceError("invalid_input", `${service}: an index over ${precision} precision takes ${limits[type].indexed} dimensions, got ${dimensions}; say precision "half" (4000) or index "none"`);
+  }
+  const m = wholeNumber(service, "hnsw.m", hnsw.m ?? 16, 2, 100);
+  const efConstruction = wholeNumber(service, "hnsw.efConstruction", hnsw.efConstruction ?? 64, 2 * m, 1_000);
+  const statements = statementsFor(service, {
+    schema: options.schema,
+    table: options.table,
+    dimensions,
+    metric,
+    type,
+    language: language === false ? undefined : language,
+    hnsw: index === "hnsw" ? { m, efConstruction } : undefined,
+  });
+  const server = postgres(service, options);
+  const shape: VectorShape = { service, dimensions, metric };
+  const lacks: VectorStore["lacks"] = language === false ? { hybrid: `the table has no full text (language: false)` } : {};
+  /** Is there a table of the right shape, and does its index go on scanning until a filter has let enough through? Asked once. */
+  let known: { readonly iterativeScan: boolean } | undefined;
+
+  const look = async (session: PostgresSession): Promise<{ readonly iterativeScan: boolean }> => {
+    if (known !== undefined) return known;
+    const [row] = await session.query(statements.look.text, statements.look.values);
+    if (row === undefined) {
+      throw new MillraceError("not_found", `${service}: there is no table ${statements.name} with a column embedding; setup() makes it`, { service, scope: "dependency" });
+    }
+    const wanted = `${type}(${dimensions})`;
+    if (row["type"] !== wanted) {
+      throw new MillraceError("conflict", `${service}: ${statements.name} holds ${String(row["type"])}, the options say ${wanted}`, { service, scope: "process" });
+    }
+    if (language !== false && row["words"] !== true) {
+      throw new MillraceError("conflict", `${service}: ${statements.name} was made without full text; say language: false, or make it anew`, { service, scope: "process" });
+    }
+    known = { iterativeScan: index === "hnsw" && isAtLeast(row["version"], 0, 8) };
+    return known;
+  };
+  const send = (session: PostgresSession, { text, values }: Statement): ReturnType<PostgresSession["query"]> => session.query(text, values);
+  const upsert = async (session: PostgresSession, records: readonly VectorRecord[]): Promise<void> => {
+    // in one order everywhere, so that two callers never wait for each other's rows in a circle
+    const ordered = [...records].sort((a, b) => compareIds(a.id, b.id));
+    for (let at = 0; at < ordered.length; at += recordsPerStatement) {
+      await session.query(statements.upsert, toArrays(ordered.slice(at, at + recordsPerStatement)));
+    }
+  };
+  const checked = (records: readonly VectorRecord[]): readonly VectorRecord[] => {
+    const kept = checkRecords(shape, records);
+    for (const { id, text, metadata } of kept) refuseUnstorable(`${service}: record ${received(id)}`, [id, text, metadata]);
+    return kept;
+  };
+  const checkedFilter = (what: string, filter: VectorFilter | undefined): void => {
+    if (filter === undefined) return;
+    checkFilter(`${service}: ${what}`, filter);
+    refuseUnstorable(`${service}: filter`, filter);
+  };
+  const close = (): Promise<void> => server.close();
+
+  return {
+    service,
+    dimensions,
+    metric,
+    lacks,
+    async setup(context) {
+      await server.transaction("setup", async (session) => {
+        // "if not exists" is no protection against another set-up at the same moment
+        await session.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", ["millrace: set up vectors"]);
+        for (const text of statements.setup) await session.query(text);
+        known = undefined;
+        await look(session);
+      }, context);
+    },
+    async upsert(records, context) {
+      const kept = checked(records);
+      const work = async (session: PostgresSession): Promise<void> => {
+        await look(session);
+        await upsert(session, kept);
+      };
+      if (kept.length === 0) return nothing(context);
+      return kept.length > recordsPerStatement ? server.transaction("upsert", work, context) : server.run("upsert", work, context);
+    },
+    async query(query, context) {
+      const { vector, limit, filter, text } = checkQuery(shape, query, lacks);
+      refuseUnstorable(`${service}: query`, [text, filter]);
+      const width = text === undefined ? limit : candidates(limit);
+      const statement =
+        text === undefined ? statements.query(toVectorText(vector), limit, filter) : statements.hybrid(toVectorText(vector), text, limit, width, filter);
+      const ask = async (session: PostgresSession): Promise<ReturnType<typeof toMatch>[]> => {
+        const { iterativeScan } = await look(session);
+        if (index === "hnsw") {
+          await session.query(`set local hnsw.ef_search = ${Math.min(1_000, Math.max(minEfSearch, width))}`);
+          if (iterativeScan) await session.query("set local hnsw.iterative_scan = strict_order");
+        }
+        return (await send(session, statement)).map((row) => toMatch(metric, row));
+      };
+      return index === "hnsw" ? server.transaction("query", ask, context) : server.run("query", ask, context);
+    },
+    async get(ids, context) {
+      checkIds(service, ids);
+      refuseUnstorable(`${service}: get`, ids);
+      if (ids.length === 0) {
+        await nothing(context);
+        return [];
+      }
+      return server.run("get", async (session) => {
+        await look(session);
+        return (await send(session, statements.get(ids))).map(toEntry);
+      }, context);
+    },
+    async delete(selection, context) {
+      checkSelection(service, selection);
+      refuseUnstorable(`${service}: delete`, selection);
+      const statement = "ids" in selection ? statements.deleteIds(selection.ids) : statements.deleteWhere(selection.filter);
+      await server.run("delete", async (session) => {
+        await look(session);
+        await send(session, statement);
+      }, context);
+    },
+    async count(filter, context) {
+      checkedFilter("count", filter);
+      return server.run("count", async (session) => {
+        await look(session);
+        const [row] = await send(session, statements.count(filter));
+        return Number(row?.["count"]);
+      }, context);
+    },
+    async replace(filter, records, context) {
+      checkedFilter("replace", filter);
+      const kept = checked(records);
+      await server.transaction("replace", async (session) => {
+        await look(session);
+        // two swaps of one set at a time would each leave the other's records: neither sees what is not committed
+        await session.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [`${statements.name} ${JSON.stringify(filter)}`]);
+        await send(session, statements.deleteWhere(filter, kept.map(({ id }) => id)));
+        await upsert(session, kept);
+      }, context);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+
+  /** Nothing to do, but a closed store and an aborted call are told so all the same. */
+  async function nothing(context: VectorContext | undefined): Promise<void> {
+    await server.run("call", async () => {}, context);
+  }
+}
+
+/** Is `0.8.0` at least 0.8? */
+function isAtLeast(version: unknown, major: number, minor: number): boolean {
+  const [a = 0, b = 0] = String(version).split(".").map(Number);
+  return a > major || (a === major && b >= minor);
+}
