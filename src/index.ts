@@ -92,6 +92,23 @@ export type {
   BlobRange,
   BlobStore,
 } from "./kinds/blob-store.ts";
+export { embed, embeddingOf, type EmbedOptions } from "./kinds/embed.ts";
+export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
+export { namespaced } from "./kinds/namespaced.ts";
+export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
+export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";
+export type { FilterValue, VectorFilter } from "./kinds/vector-filter.ts";
+export type {
+  VectorAbility,
+  VectorContext,
+  VectorEntry,
+  VectorMatch,
+  VectorMetric,
+  VectorQuery,
+  VectorRecord,
+  VectorSelection,
+  VectorStore,
+} from "./kinds/vector-store.ts";
 export { batch, type BatchOptions } from "./streams/batch.ts";
 export { buffer } from "./streams/buffer.ts";
 export { concat } from "./streams/concat.ts";
