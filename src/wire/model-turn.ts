@@ -1,0 +1,159 @@
+/**
+ * One turn of a model: the whole input in, one request, the answer out as it comes, ended in exactly one way.
+ *
+ * Either a finish part is the last, or it throws: `truncated` without the service's terminal event, the fault's own code before
+ * anything was handed on, `interrupted` around it afterwards, the signal's reason on abort, `closed` when the adapter is closed.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import { isMillraceError, MillraceError } from "../core/errors.ts";
+import type { Part, Usage } from "../core/part.ts";
+import type { Context } from "../core/processor.ts";
+import type { Fetch } from "./answer.ts";
+import { collect } from "./collect.ts";
+import { type Exchange, openExchange, type Timeouts } from "./exchange.ts";
+import { heard } from "./heard.ts";
+import type { Lifetime } from "./lifetime.ts";
+import { type Redact, redaction } from "./redact.ts";
+import { sentTexts } from "./turn-input.ts";
+
+/** Reads the events of one answer. */
+export interface AnswerReader {
+  /** The parts of an event; throws the error that an event reports. */
+  read(event: unknown): readonly Part[];
+  /** Grows with each event that brings content, also where a part comes of it only later. */
+  readonly steps: number;
+  /** Has the terminal event come? What fails after it does no harm. */
+  readonly complete: boolean;
+  /** Does nothing come any more that matters? */
+  readonly final: boolean;
+  /** After the last event: what was gathered, then the finish part; undefined when the answer is not complete. */
+  end(answer: { readonly done: boolean; readonly requestId: string | undefined }): readonly Part[] | undefined;
+  readonly usage: Usage;
+}
+
+/** A connection to the service that is ready to send. */
+export interface Sender<Body> {
+  /** Keys and the like, which no message may hold. */
+  readonly secrets: readonly string[];
+  send(body: Body, exchange: Exchange): PromiseLike<AsyncIterable<unknown>>;
+}
+
+/** What is special about a service. */
+export interface ModelProtocol<Body> {
+  readonly service: string;
+  /** The request for these parts; undefined when there is nothing to say. Throws for parts the service cannot take. */
+  toBody(parts: readonly Part[]): Body | undefined;
+  /** Client, key: what a request needs. */
+  prepare(signal: AbortSignal): Promise<Sender<Body>>;
+  reader(redact: Redact): AnswerReader;
+  /** The error in a JSON body or an error of the client's, in our words; undefined for what is none. */
+  errorOf(error: unknown, redact: Redact): MillraceError | undefined;
+}
+
+/** What turns of one adapter share. */
+export interface TurnSettings extends Timeouts {
+  readonly clock: Clock;
+  readonly fetch?: Fetch | undefined;
+  /** Text of the adapter's own that is sent. */
+  readonly system?: string | undefined;
+  readonly life: Lifetime;
+}
+
+/** Runs one turn. */
+export async function* modelTurn<Body>(
+  protocol: ModelProtocol<Body>,
+  settings: TurnSettings,
+  input: AsyncIterable<Part>,
+  context: Context | undefined,
+): AsyncGenerator<Part, void, undefined> {
+  const { service } = protocol;
+  const signal = context?.signal;
+  signal?.throwIfAborted();
+  const stop = new AbortController(); // one a call: signals that live long gather no listeners
+  const abort = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  let leave = (): void => {};
+  let exchange: Exchange | undefined;
+  let events: AsyncIterator<unknown> | undefined;
+  try {
+    leave = settings.life.enter((reason) => stop.abort(reason));
+    const parts = await collect(input, stop.signal);
+    const body = protocol.toBody(parts);
+    if (body === undefined) return;
+    const sender = await heard(protocol.prepare(stop.signal), stop.signal);
+    const texts = (): string[] => [...sentTexts(parts), ...(settings.system === undefined ? [] : [settings.system])];
+    const redact = redaction({ secrets: sender.secrets, sent: texts });
+    const call = openExchange({ ...settings, service, redact, accept: "text/event-stream", errorOf: (error) => protocol.errorOf(error, redact) });
+    exchange = call;
+    stop.signal.addEventListener("abort", () => call.fail(stop.signal.reason), { once: true });
+    if (stop.signal.aborted) call.fail(stop.signal.reason);
+
+    const reader = protocol.reader(redact);
+    const delivered = { parts: 0, text: "" };
+    const faultOf = (error: unknown): unknown => {
+      if (stop.signal.aborted) return stop.signal.reason;
+      const reason = call.failure?.reason ?? error;
+      const fault = isMillraceError(reason) ? reason : (protocol.errorOf(reason, redact) ?? reason);
+      if (delivered.parts === 0) return fault;
+      const why = fault instanceof Error ? fault.message : String(fault);
+      const partial = { ...delivered, usage: { ...reader.usage, partial: true } };
+      return new MillraceError("interrupted", `${service}: the answer broke off after ${delivered.parts} parts: ${why}`, { service, partial, cause: fault });
+    };
+
+    try {
+      const opened = sender.send(body, call);
+      events = (await call.wait(opened))[Symbol.asyncIterator]();
+    } catch (error) {
+      throw faultOf(error);
+    }
+    while (!reader.final) {
+      let made: readonly Part[];
+      try {
+        const { done, value } = await call.wait(events.next());
+        if (done === true) break;
+        call.touched();
+        const { steps } = reader;
+        made = reader.read(value);
+        if (reader.steps !== steps) call.progressed();
+      } catch (error) {
+        if (reader.complete && !stop.signal.aborted) break;
+        throw faultOf(error);
+      }
+      for (const part of made) {
+        if (stop.signal.aborted) throw stop.signal.reason;
+        delivered.parts += 1;
+        if (part.kind === "text" && part.substream === "") delivered.text += part.text;
+        call.pause();
+        yield part;
+        call.resume();
+      }
+    }
+    // Clients end an aborted stream as if it were whole.
+    if (stop.signal.aborted) throw stop.signal.reason;
+    if (call.failure !== undefined && !reader.complete) throw faultOf(call.failure.reason);
+    let last: readonly Part[] | undefined;
+    try {
+      const requestId = call.answer?.headers.get("x-request-id") ?? undefined;
+      last = reader.end({ done: call.done, requestId });
+      if (last === undefined) {
+        throw new MillraceError("truncated", `${service}: the answer ends without its terminal event`, { service, partial: { ...delivered, usage: { ...reader.usage, partial: true } } });
+      }
+    } catch (error) {
+      throw faultOf(error);
+    }
+    for (const part of last) {
+      if (stop.signal.aborted) throw stop.signal.reason;
+      call.pause();
+      yield part;
+      call.resume();
+    }
+    await call.drain();
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    leave();
+    exchange?.close();
+    void Promise.resolve(events?.return?.()).catch(() => {}); // it may wait for what was just aborted
+  }
+}
