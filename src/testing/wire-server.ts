@@ -141,14 +141,29 @@ export async function wireServer(options: { readonly answer?: WireScript } = {})
   };
 }
 
-function requestOf(incoming: IncomingMessage, response: ServerResponse, body: string, answered: Promise<void>): WireRequest {
-  let isClosed = false;
-  const closed = new Promise<void>((resolve) => {
-    incoming.socket.once("close", () => {
-      isClosed = true;
-      resolve();
-    });
+/** When a connection closes, and whether it has; one listener a connection, which may carry many requests. */
+interface Closing {
+  isClosed: boolean;
+  readonly closed: Promise<void>;
+}
+
+const closings = new WeakMap<Socket, Closing>();
+
+function closingOf(socket: Socket): Closing {
+  const known = closings.get(socket);
+  if (known !== undefined) return known;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const closing: Closing = { isClosed: false, closed: promise };
+  socket.once("close", () => {
+    closing.isClosed = true;
+    resolve();
   });
+  closings.set(socket, closing);
+  return closing;
+}
+
+function requestOf(incoming: IncomingMessage, response: ServerResponse, body: string, answered: Promise<void>): WireRequest {
+  const closing = closingOf(incoming.socket);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(incoming.headers)) headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
   return {
@@ -157,9 +172,9 @@ function requestOf(incoming: IncomingMessage, response: ServerResponse, body: st
     headers,
     body,
     json: () => JSON.parse(body) as unknown,
-    closed,
+    closed: closing.closed,
     get isClosed() {
-      return isClosed;
+      return closing.isClosed;
     },
     answered,
     send: (bytes) => write(response, bytes),
@@ -178,8 +193,13 @@ async function follow(response: ServerResponse, answer: WireAnswer): Promise<voi
   const sent = faultless(frames, fault);
   for (const bytes of split === undefined ? sent : splitBytes(joined(sent), split)) await write(response, bytes);
   if (fault === undefined || fault.kind === "truncate") return void response.end();
-  if (fault.kind === "cut" || fault.kind === "short") response.socket?.destroy();
+  if (fault.kind !== "cut" && fault.kind !== "short") return;
+  await new Promise((resolve) => setTimeout(resolve, settleMs));
+  response.socket?.destroy();
 }
+
+/** A client that hears of the break in the same breath may drop what came before it, as Bun's does: it is given a moment. */
+const settleMs = 5;
 
 /** What is sent before the fault. */
 function faultless(frames: readonly Uint8Array[], fault: WireFault | undefined): readonly Uint8Array[] {

@@ -1,8 +1,11 @@
 /**
- * Watches the bytes of a `text/event-stream` go by: where events end, how long one gets, and the `[DONE]` that clients swallow.
+ * Watches the bytes of a `text/event-stream` go by: where events end, how long one gets, the `[DONE]` that clients swallow, and
+ * events without data, which nobody must see.
  *
- * Nothing is decoded or kept but the first bytes of a line, so that the service's own client can do the parsing.
- * Source: WHATWG HTML, server-sent events, §9.2.5 (line ends: LF, CR, CRLF; an event ends at an empty line).
+ * Nothing is decoded or kept but the first bytes of a line and the lines of an event before its data, so that the service's own
+ * client can do the parsing.
+ * Source: WHATWG HTML, server-sent events, §9.2.5 and 9.2.6 (line ends: LF, CR, CRLF; an event ends at an empty line, and is none
+ * without data; clients of services fail on those all the same).
  *
  * @module
  */
@@ -17,7 +20,8 @@ const longestMarker = 12;
 
 /** What has gone by. */
 export interface EventWatch {
-  push(bytes: Uint8Array): void;
+  /** Gives what is to be handed on, in order: events with data, from the time that their data begins. */
+  push(bytes: Uint8Array): readonly Uint8Array[];
   /** Does the stream stand inside an event? Then what came of it is lost. */
   readonly inside: boolean;
   /** Bytes of the longest event so far. */
@@ -31,39 +35,55 @@ export function watchEvents(): EventWatch {
   let eventBytes = 0;
   let longestBytes = 0;
   let hasField = false; // a comment alone is no event
+  let hasData = false;
+  let held: Uint8Array[] = [];
   let lineBytes = 0;
   let afterCr = false;
   let head = "";
   let done = false;
 
+  const endOfEvent = (): void => {
+    longestBytes = Math.max(longestBytes, eventBytes);
+    hasField = false;
+    hasData = false;
+    eventBytes = 0;
+  };
   const endOfLine = (): void => {
-    if (lineBytes === 0) {
-      longestBytes = Math.max(longestBytes, eventBytes);
-      hasField = false;
-      eventBytes = 0;
-      return;
-    }
     if (markers.includes(head)) done = true;
     lineBytes = 0;
     head = "";
   };
   return {
     push(bytes) {
-      for (const byte of bytes) {
-        if (byte === lf) {
-          if (!afterCr) endOfLine();
-          afterCr = false;
-        } else if (byte === cr) {
+      const passed: Uint8Array[] = [];
+      let from = 0;
+      const data = (): void => {
+        if (hasData || lineBytes !== 4 || head !== "data") return;
+        hasData = true;
+        passed.push(...held.splice(0));
+      };
+      for (let at = 0; at < bytes.length; at += 1) {
+        const byte = bytes[at] ?? 0;
+        const isEnd = byte === cr || (byte === lf && !afterCr);
+        if (isEnd && lineBytes > 0) {
+          data();
           endOfLine();
-          afterCr = true;
-        } else {
+        } else if (isEnd) {
+          if (hasData) passed.push(bytes.subarray(from, at + 1));
+          held = [];
+          from = at + 1;
+          endOfEvent();
+        } else if (byte !== lf) {
+          if (byte === colon) data();
           if (lineBytes === 0 && byte !== colon) hasField = true;
           if (lineBytes <= longestMarker) head += String.fromCharCode(byte);
           lineBytes += 1;
           eventBytes += 1;
-          afterCr = false;
         }
+        afterCr = byte === cr;
       }
+      if (from < bytes.length) (hasData ? passed : held).push(bytes.subarray(from));
+      return passed;
     },
     get inside() {
       return hasField && !markers.includes(head);

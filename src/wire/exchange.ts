@@ -107,11 +107,12 @@ export function openExchange(options: ExchangeOptions): Exchange {
   const clocks = deadlines(clock, (name) => fail(timedOut(service, name, options)));
   clocks.set("firstPart", firstPartMs);
 
-  const received = (bytes: Uint8Array): void => {
+  const received = (bytes: Uint8Array): readonly Uint8Array[] => {
     clocks.restart("idle");
-    if (!streaming) return;
-    watch.push(bytes);
+    if (!streaming) return [bytes];
+    const events = watch.push(bytes);
     if (watch.longestBytes > maxEventBytes) throw new MillraceError("too_large", `${service}: an event has more than ${maxEventBytes} bytes`, { service });
+    return events;
   };
   const atEnd = (): void => {
     ended = true;

@@ -14,8 +14,8 @@ export interface BodyWatch {
   readonly redact: Redact;
   /** Bytes after decoding; `"error"`: the first 64 KiB, and no more of it is read. */
   readonly limit: number | "error";
-  /** May throw to fail the body. */
-  received(bytes: Uint8Array): void;
+  /** Gives what the client is to see; may throw to fail the body. */
+  received(bytes: Uint8Array): readonly Uint8Array[];
   /** A clean end; may throw. */
   atEnd(): void;
   fail(reason: unknown): void;
@@ -31,21 +31,26 @@ export function guardedBody(response: Response, reader: ReadableStreamDefaultRea
     {
       async pull(controller) {
         try {
-          const { done, value } = await reader.read();
-          const failed = watch.failure();
-          if (failed !== undefined) throw failed.reason;
-          if (done) {
-            watch.atEnd();
-            return controller.close();
+          for (let seen = false; !seen; ) {
+            const { done, value } = await reader.read();
+            const failed = watch.failure();
+            if (failed !== undefined) throw failed.reason;
+            if (done) {
+              watch.atEnd();
+              return controller.close();
+            }
+            bytes += value.byteLength;
+            if (limit === "error" && bytes > maxErrorBytes) {
+              controller.enqueue(value.subarray(0, Math.max(0, value.byteLength - (bytes - maxErrorBytes))));
+              return controller.close();
+            }
+            if (limit !== "error" && bytes > limit) throw new MillraceError("too_large", `${service}: the answer has more than ${limit} bytes`, { service });
+            // a pull that brings nothing is not repeated by the stream
+            for (const piece of watch.received(value)) {
+              controller.enqueue(piece);
+              seen = true;
+            }
           }
-          bytes += value.byteLength;
-          if (limit === "error" && bytes > maxErrorBytes) {
-            controller.enqueue(value.subarray(0, Math.max(0, value.byteLength - (bytes - maxErrorBytes))));
-            return controller.close();
-          }
-          if (limit !== "error" && bytes > limit) throw new MillraceError("too_large", `${service}: the answer has more than ${limit} bytes`, { service });
-          watch.received(value);
-          controller.enqueue(value);
         } catch (error) {
           const reason = watch.failure()?.reason ?? ourError(error);
           controller.error(reason);
