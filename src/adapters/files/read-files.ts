@@ -6,9 +6,8 @@
 import { uri } from "../../core/constructors.ts";
 import { invalidOption } from "../../core/errors.ts";
 import { mimeTypeOfName } from "../../core/mime-types.ts";
-import type { Part } from "../../core/part.ts";
-import type { ReadOptions } from "../../kinds/blob-parts.ts";
-import { partsOf, readOptions } from "../../kinds/blob-parts.ts";
+import type { Metadata, Part } from "../../core/part.ts";
+import { type Likeness, partsOf, type ReadOptions, readOptions } from "../../kinds/blob-parts.ts";
 import type { BlobInfo } from "../../kinds/blob-store.ts";
 import { type Glob, glob, type GlobState } from "./glob.ts";
 import { opened } from "./open.ts";
@@ -56,21 +55,30 @@ export function readFiles(options: ReadFilesOptions): AsyncIterable<Part> {
   const named = paths?.map((path) => checkPath(who, path));
 
   async function* read(path: string): AsyncGenerator<Part> {
-    const name = path.slice(path.lastIndexOf("/") + 1);
     const handle = await root.open(path);
     const all = ({ size }: BlobInfo): { start: number; end: number } => ({ start: 0, end: size });
-    const content = await opened(who, handle, { key: path, mimeType: mimeTypeOfName(name) }, all, () => {});
-    const metadata = { file: { name, path, size: content.info.size, modifiedMs: content.info.modifiedMs } };
-    if (as !== "uri") return yield* partsOf(content, { who, role: "user", substream: "", metadata, namespace: "file" }, reading);
+    const content = await opened(who, handle, { key: path, mimeType: mimeTypeOfName(path) }, all, () => {});
+    const named: Likeness = { who, role: "user", substream: "", metadata: metadataOf(path, content.info), namespace: "file" };
+    if (as !== "uri") return yield* partsOf(content, named, reading);
     await content.close();
-    yield uri(addressOf("", path), content.info.mimeType, { metadata });
+    yield uri(addressOf("", path), content.info.mimeType, named);
   }
   return {
     async *[Symbol.asyncIterator]() {
       if (named !== undefined) for (const path of named) yield* read(path);
-      else for await (const { path } of walk(who, root, wayOf(wanted, excluded))) yield* read(path);
+      else {
+        for await (const found of walk(who, root, wayOf(wanted, excluded))) {
+          // a file that is only named need not be readable
+          if (as === "uri") yield uri(addressOf("", found.path), mimeTypeOfName(found.path), { metadata: metadataOf(found.path, found) });
+          else yield* read(found.path);
+        }
+      }
     },
   };
+}
+
+function metadataOf(path: string, { size, modifiedMs }: Pick<BlobInfo, "size" | "modifiedMs">): Metadata {
+  return { file: { name: path.slice(path.lastIndexOf("/") + 1), path, size, modifiedMs } };
 }
 
 function wayOf(wanted: Glob, excluded: Glob): Parameters<typeof walk<readonly [GlobState, GlobState]>>[2] {
