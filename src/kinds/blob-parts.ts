@@ -110,7 +110,7 @@ function decoder(who: string, info: BlobContent["info"]): TextDecoder {
   try {
     return new TextDecoder(label, { fatal: true });
   } catch (cause) {
-    throw new MillraceError("bad_response", `${who}: "${info.key}" is in the unknown charset ${label}; read it with as: "bytes"`, { cause });
+    throw new MillraceError("bad_response", `${who}: "${info.key}" is in the unknown charset ${label}; read it with as: "bytes"`, { cause, retryable: false, scope: "part" });
   }
 }
 

@@ -48,7 +48,7 @@ interface Model {
  * await using embedder = localEmbedder();
  * const [vector] = await embedder.embed(["The cat sleeps on the sofa."]);
  */
-export function localEmbedder(options: LocalEmbedderOptions = {}): Embedder {
+export function localEmbedder(options: LocalEmbedderOptions = {}): Embedder & { readonly dimensions: 512 } {
   const batch = wholeNumber(service, "batch", options.batch ?? 8, 1);
   const maxChars = wholeNumber(service, "maxChars", options.maxChars ?? defaultMaxChars, 1);
   let loading: Promise<Model> | undefined;
