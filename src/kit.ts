@@ -1,9 +1,61 @@
 /**
- * What adapters are made of: everything that the adapters of this package use, for those who write their own.
+ * What adapters are made of: what the adapters of this package use beside the names of `millrace`, for those who write their own.
+ *
+ * A name is here or in `millrace`, never in both. What speaks to one service, and is shared by adapters of ours alone, is in neither:
+ * `wire/openai`, and Postgres with its SQL.
  *
  * @module
  */
+// Options: refused when the adapter is built, in one form everywhere.
+export { invalidOption, received, wholeNumber } from "./core/errors.ts";
+
+// Parts: their types, what no part says otherwise, who may speak as system.
 export { fromBase64, toBase64 } from "./core/base64.ts";
-export { type Clock, sleepOn, systemClock } from "./core/clock.ts";
-export { invalidOption, isMillraceError, MillraceError, received, wholeNumber } from "./core/errors.ts";
+export { essence } from "./core/guards.ts";
+export { endingOf, mimeTypeOfName, unknownMimeType } from "./core/mime-types.ts";
+export { noMetadata } from "./core/part.ts";
 export { isTrustedSystem } from "./core/system-brand.ts";
+
+// Waiting and ending: what hears the signal, and what is closed once.
+export { sleepOn } from "./core/clock.ts";
+export { heard } from "./wire/heard.ts";
+export { type Lifetime, lifetime } from "./wire/lifetime.ts";
+
+// Clients and keys: loaded, made and read at first use.
+export { type ApiKey, checkedBaseUrl, checkedHeaders, type KeyOptions, type KeySource, keySource } from "./wire/endpoint.ts";
+export { type ClientSource, type LazyClient, lazyClient } from "./wire/sdk.ts";
+
+// Requests and answers: one exchange under our clocks and limits, and JSON that nobody has looked at yet.
+export type { Fetch } from "./wire/answer.ts";
+export { type Answer, type Exchange, type ExchangeOptions, openExchange, type Timeouts } from "./wire/exchange.ts";
+export { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "./wire/json-shape.ts";
+
+// Errors of services: which code they are, when to come again, and what of them may be quoted.
+export { codeOfStatus } from "./wire/http-status.ts";
+export { networkError, type NetworkFault, networkFault } from "./wire/network-errors.ts";
+export { type Confidential, quotedError, type Redact, redaction } from "./wire/redact.ts";
+export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./wire/retry-hint.ts";
+
+// Models: a turn of a conversation in, its answer out, ended in exactly one way.
+export { type Model, modelOf, type ModelTool } from "./kinds/model.ts";
+export { collect } from "./wire/collect.ts";
+export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
+export { type TextJoin, textJoin } from "./wire/text-join.ts";
+export { sentTexts, type Spoken, spokenParts, type SystemParts } from "./wire/turn-input.ts";
+
+// Blob stores: keys and chunks that are checked, and contents as parts.
+export { chunksOf } from "./kinds/blob-chunks.ts";
+export { checkKey, encodeId } from "./kinds/blob-keys.ts";
+export { type Likeness, partsOf, readOptions, type ReadOptions } from "./kinds/blob-parts.ts";
+export { bounded, boundsOf, checkMetadata, maxChunkBytes } from "./kinds/blob-store.ts";
+
+// Vector stores: what every store refuses, filters, scores, and two rankings as one.
+export { candidates, compareIds, fuseRanks, rankConstant } from "./kinds/rank-fusion.ts";
+export { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "./kinds/vector-checks.ts";
+export { checkFilter, filterHolds } from "./kinds/vector-filter.ts";
+export { scoreOf } from "./kinds/vector-store.ts";
+
+// The web: addresses that may be asked, bodies that are bounded, images that are not too large.
+export { addressGuard, type Guard, type GuardOptions, type Resolve, shown as shownUrl } from "./wire/address-guard.ts";
+export { type Gotten, type GuardedGet, guardedGet } from "./wire/guarded-get.ts";
+export { checkPixels, imageSize } from "./wire/image-size.ts";

@@ -1,12 +1,18 @@
 /**
- * What pipelines are tested with, without a provider and without waiting.
+ * What pipelines and adapters are tested with, without a provider and without waiting.
  *
  * @module
  */
 export { type FakeClock, fakeClock } from "./clock.ts";
+export { type Analyser, analyserContract, type AnalyserLack, type AnalyserSubject } from "./contracts/analyser.ts";
 export { blobStoreContract, type BlobStoreSubject } from "./contracts/blob-store.ts";
-export { embedderContract } from "./contracts/embedder.ts";
+export { embedderContract, type EmbedderSubject } from "./contracts/embedder.ts";
+export { type ModelAnswer, type ModelBench, type ModelRequest, type WireModel, wireModelBench } from "./contracts/model-bench.ts";
+export { modelContract, type ModelLack, type ModelSubject } from "./contracts/model.ts";
 export type { TestFunction, TestRunner } from "./contracts/runner.ts";
-export { vectorStoreContract } from "./contracts/vector-store.ts";
+export { vectorStoreContract, type VectorStoreSubject } from "./contracts/vector-store.ts";
 export { reference, type ReferenceResult, type ReferenceStage } from "./reference.ts";
+export { type Split, splitBytes } from "./split-bytes.ts";
 export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";
+export { chatFrames, errorAnswer, type EventStyle, htmlAnswer, jsonAnswer, redirectAnswer, responsesFrames, sseAnswer, sseFrame } from "./wire-answers.ts";
+export { type WireAnswer, type WireFault, type WireRequest, type WireScript, type WireServer, wireServer } from "./wire-server.ts";

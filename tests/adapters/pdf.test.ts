@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync, inflateSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { pdf } from "../../src/adapters/pdf/index.ts";
 import { encodePng } from "../../src/adapters/pdf/png.ts";
 import { tesseract } from "../../src/adapters/tesseract/index.ts";
@@ -11,6 +11,7 @@ import type { Part } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import { isolate } from "../../src/streams/isolate.ts";
 import { pipe } from "../../src/streams/pipe.ts";
+import { analyserContract } from "../../src/testing/contracts/analyser.ts";
 import { imageSize } from "../../src/wire/image-size.ts";
 
 const inbox = join(import.meta.dirname, "../../samples/intake/inbox");
@@ -63,6 +64,18 @@ function rowsOf(png: Uint8Array, stride: number): number[][] {
 }
 
 const image = (rest: string): string => `/Type /XObject /Subtype /Image ${rest}`;
+
+const drawn = onePage("BT /F1 12 Tf 10 10 Td (words) Tj ET");
+analyserContract({ describe, it }, {
+  name: "pdf",
+  service: "pdf",
+  open: () => pdf(),
+  sample: (options) => bytes(drawn, "application/pdf", options),
+  unreadable: (options) => bytes(drawn.subarray(0, 20), "application/pdf", options),
+  takes: (part) => part.kind === "bytes" && part.mimeType === "application/pdf",
+  gives: "text",
+  lacks: { close: "it holds nothing between documents" },
+});
 
 describe("pdf: pages of text", () => {
   test("each page is a text with its number, role, substream and metadata; other parts pass by", async () => {

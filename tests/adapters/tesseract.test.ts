@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test, vi } from "vitest";
+import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { encodePng } from "../../src/adapters/pdf/png.ts";
 import { tesseract } from "../../src/adapters/tesseract/index.ts";
 import { bytes, image, json, text, uri } from "../../src/core/constructors.ts";
@@ -11,6 +11,7 @@ import type { Part } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import { isolate } from "../../src/streams/isolate.ts";
 import { pipe } from "../../src/streams/pipe.ts";
+import { analyserContract } from "../../src/testing/contracts/analyser.ts";
 
 const inbox = join(import.meta.dirname, "../../samples/intake/inbox");
 const scan = (name: string): Part => bytes(readFileSync(join(inbox, name)), name.endsWith("png") ? "image/png" : "image/jpeg", { metadata: { file: { name } } });
@@ -37,6 +38,18 @@ async function failure(call: () => unknown): Promise<MillraceError> {
   }
   throw new Error("it went well");
 }
+
+const small = await encodePng({ width: 40, height: 20, channels: 1, data: new Uint8Array(800).fill(255) });
+analyserContract({ describe, it }, {
+  name: "tesseract",
+  service: "tesseract",
+  open: () => tesseract({ workers: 2 }),
+  sample: (options) => image(small, "image/png", options),
+  unreadable: (options) => image(small.subarray(0, 40), "image/png", options),
+  takes: (part) => part.kind === "bytes" && part.mimeType.startsWith("image/"),
+  gives: "text",
+  running: threads,
+});
 
 describe("tesseract: what it reads", () => {
   test("pages come out as text in their order, with what they carried, and everything else passes by", async () => {
