@@ -8,15 +8,15 @@
 export function heard<T>(promise: PromiseLike<T>, signal: AbortSignal | undefined): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const abort = (): void => reject(signal?.reason);
-    const done = (): void => signal?.removeEventListener("abort", abort);
+    const unlisten = (): void => signal?.removeEventListener("abort", abort);
     // Handled in any case: a promise that was given up must not reject unheard.
     promise.then(
       (value) => {
-        done();
+        unlisten();
         resolve(value);
       },
       (error: unknown) => {
-        done();
+        unlisten();
         reject(signal?.aborted === true ? signal.reason : error);
       },
     );

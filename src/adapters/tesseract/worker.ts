@@ -111,7 +111,7 @@ export async function openWorker(module: TesseractModule, { languages, langPath,
         if (why instanceof MillraceError) throw why;
         // an engine that trapped may hold half of the last image; one that says it cannot read is as good as before
         if (!/attempting to read image/.test(String(why))) await end(why);
-        return { why: String(why) };
+        return { why: String(why).replace(/^(?:Error: )+/, "") };
       } finally {
         fail = () => {};
         signal.removeEventListener("abort", abort);
