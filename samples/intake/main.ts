@@ -1,0 +1,62 @@
+/**
+ * Takes a folder of documents in, and answers questions about them: `npm start`, `npm start -- --help`.
+ *
+ * @module
+ */
+import { join, relative } from "node:path";
+import { type Embedder, isText, namespaced, pipe, run, type VectorStore } from "millrace";
+import { localEmbedder } from "millrace/adapters/local-embedder";
+import { abortOnInterrupt, terminalInput, terminalOutput } from "millrace/adapters/terminal";
+import { answer } from "./answer.ts";
+import { type Args, help, readArgs, UsageError } from "./args.ts";
+import { databaseName, openDatabase } from "./database.ts";
+import { openAnswerer } from "./model.ts";
+import { placeOf } from "./passages.ts";
+import shipped from "./questions.json" with { type: "json" };
+import { report } from "./report.ts";
+import { takeIn } from "./take-in.ts";
+import { findTarget } from "./target.ts";
+
+const here = import.meta.dirname;
+/** What is still open after an interrupt gets this long to close. */
+const closingMs = 700;
+
+using interrupt = abortOnInterrupt();
+const { signal } = interrupt;
+signal.addEventListener("abort", () => setTimeout(() => process.exit(130), closingMs).unref(), { once: true });
+try {
+  const args = readArgs(process.argv.slice(2), join(here, "inbox"), join(here, "..", "..", ".cache", "intake"));
+  if (args === undefined) console.log(help);
+  else await main(args);
+} catch (error) {
+  process.exitCode = signal.aborted ? 130 : error instanceof UsageError ? 2 : 1;
+  if (signal.aborted) console.error("interrupted");
+  else if (error instanceof UsageError) console.error(`${error.message}\nSee --help.`);
+  else console.error(error instanceof Error ? error.message : error);
+}
+
+async function main(args: Args): Promise<void> {
+  const { data, fresh } = args;
+  const target = await findTarget(args.target);
+  console.log(`Taking ${relative(process.cwd(), args.target) || "."} into ${databaseName(data)}\n`);
+  await using embedder = localEmbedder();
+  await using database = await openDatabase(data, embedder.dimensions);
+  signal.throwIfAborted();
+  const store = namespaced(database.store, target.name);
+  console.log(report(await takeIn(target, { store, embedder, data, fresh, signal, progress: process.stderr })));
+  if (args.ask !== "none") await askAll(args, store, embedder);
+}
+
+async function askAll({ ask, questions }: Args, store: VectorStore, embedder: Embedder): Promise<void> {
+  await using answerer = await openAnswerer();
+  console.log(`\nAnswers by ${answerer.name}`);
+  const typed = ask === "prompt";
+  const lines = typed ? terminalInput({ prompt: "\n? " }) : ask === "given" ? questions : shipped.map(({ question }) => question);
+  for await (const line of run(pipe(), lines, { signal })) {
+    if (!isText(line) || line.text.trim() === "") continue;
+    if (!typed || !process.stdin.isTTY) console.log(`\n? ${line.text}`);
+    const cited = await answer(line.text, { store, embedder, model: answerer.model, output: terminalOutput(), signal });
+    if (!process.stdout.isTTY) console.log();
+    for (const [number, passage] of cited) console.log(`  [${number}] ${placeOf(passage)}`);
+  }
+}
