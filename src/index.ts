@@ -92,11 +92,14 @@ export type {
   BlobRange,
   BlobStore,
 } from "./kinds/blob-store.ts";
+export type { BlobPlace } from "./kinds/blob-verbs.ts";
 export { embed, embeddingOf, type EmbedOptions } from "./kinds/embed.ts";
 export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
+export { load, type LoadOptions } from "./kinds/load.ts";
 export { namespaced } from "./kinds/namespaced.ts";
 export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
 export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";
+export { save, type SaveOptions } from "./kinds/save.ts";
 export type { FilterValue, VectorFilter } from "./kinds/vector-filter.ts";
 export type {
   VectorAbility,
@@ -109,19 +112,29 @@ export type {
   VectorSelection,
   VectorStore,
 } from "./kinds/vector-store.ts";
+export { append } from "./streams/append.ts";
 export { batch, type BatchOptions } from "./streams/batch.ts";
 export { buffer } from "./streams/buffer.ts";
 export { concat } from "./streams/concat.ts";
 export { each, type EachOptions } from "./streams/each.ts";
+export { extract, type ExtractOptions } from "./streams/extract.ts";
+export { extractUrls, type ExtractUrlsOptions } from "./streams/extract-urls.ts";
 export { filter } from "./streams/filter.ts";
 export { interleave } from "./streams/interleave.ts";
 export { isolate, type OnError } from "./streams/isolate.ts";
+export { lines, type LinesOptions } from "./streams/lines.ts";
 export { merge } from "./streams/merge.ts";
 export { parallel } from "./streams/parallel.ts";
 export { pipe } from "./streams/pipe.ts";
+export { prepend } from "./streams/prepend.ts";
+export { content, prompt, type PromptValue } from "./streams/prompt.ts";
 export { route, type Routes, type Select } from "./streams/route.ts";
+export type { PerRun } from "./streams/sequence.ts";
 export { skip } from "./streams/skip.ts";
 export { split, type SplitOptions } from "./streams/split.ts";
+export { splitText, type SplitTextOptions } from "./streams/split-text.ts";
 export { take } from "./streams/take.ts";
 export { tap } from "./streams/tap.ts";
+export type { Mark } from "./streams/text/marks.ts";
+export type { TextUnit } from "./streams/text/ruler.ts";
 export { window, type WindowOptions } from "./streams/window.ts";

@@ -7,12 +7,13 @@ import { derive } from "../core/derive.ts";
 import { invalidOption, MillraceError, received, wholeNumber } from "../core/errors.ts";
 import type { Part, TextPart } from "../core/part.ts";
 import type { Context, Processor } from "../core/processor.ts";
+import { sourceOf } from "../core/source-of.ts";
 import { isWorded } from "./embed.ts";
 import { type Embedder, requireEmbedder } from "./embedder.ts";
 import { namespaced } from "./namespaced.ts";
 import { type EmbedLimits, storeSources } from "./store-sources.ts";
 import { checkFit } from "./vector-checks.ts";
-import { chunksOfSource, sourceOf } from "./vector-source.ts";
+import { chunksOfSource } from "./vector-source.ts";
 import { requireVectorStore, type VectorContext, type VectorStore } from "./vector-store.ts";
 
 /** What `remember` may be told. */

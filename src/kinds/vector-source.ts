@@ -5,7 +5,7 @@
  */
 import { MillraceError, received } from "../core/errors.ts";
 import { checkedMetadata } from "../core/json-border.ts";
-import type { Metadata, Part, TextPart } from "../core/part.ts";
+import type { Metadata, TextPart } from "../core/part.ts";
 import type { VectorEntry, VectorRecord } from "./vector-store.ts";
 
 /** All chunks of a source, in their order, and the hash of what they say. */
@@ -29,20 +29,6 @@ export interface ChunkFields {
   readonly chunk: number;
   /** How many the source has. */
   readonly chunks: number;
-}
-
-/**
- * The source a part says it is from: `metadata.source`, `metadata.file.path` as `readFiles` has it, or `metadata.web.uri`.
- * `undefined` when it says none.
- */
-export function sourceOf(part: Part): string | undefined {
-  const { source, file, web } = part.metadata;
-  for (const place of [source, field(file, "path"), field(web, "uri")]) if (typeof place === "string" && place !== "") return place;
-  return undefined;
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }
 
 /** Names and hashes the chunks of a source. `version` is whatever else decides what is stored, such as the embedding model. */
