@@ -5,6 +5,7 @@
  */
 import { allClosed, ignore, returnOf } from "./flow.ts";
 import type { Part } from "./part.ts";
+import { keepShape } from "./shapes.ts";
 
 /** The rest of one result: an array from a position on, or an iterator. */
 export class Frame {
@@ -45,3 +46,5 @@ export function closeFrames(top: Frame | null, pending: boolean): Promise<void> 
   }
   return allClosed(closings);
 }
+
+keepShape(new Frame(null));

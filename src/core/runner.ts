@@ -11,6 +11,7 @@ import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
 import { left, type Output, type RunOptions, Scope } from "./scope.ts";
+import { keepShape } from "./shapes.ts";
 import { type RunWatch, watchRun } from "./watch.ts";
 
 /** Takes parts one by one; what it returns is waited for before the next. */
@@ -236,3 +237,5 @@ export class Run extends Fused implements Output {
     while (this.aside.length > 0 && !this.delivering && !this.settled) await this.deliver(this.aside.shift() as Part); // not empty
   }
 }
+
+keepShape(new Run([], { items: [] }, {}));
