@@ -52,6 +52,12 @@ export class Checksum {
   }
 }
 
+// The engine forgets the shape of a class at a collection that finds no instance, and every consumer would be compiled anew in
+// each sample. The sum of the one that is kept is no small integer, as the sums of the workloads will not be.
+const kept = new Checksum();
+kept.sum = 2 ** 40;
+export const keptChecksum: Checksum = kept;
+
 /** The consumer of the `for await` group. */
 export async function forAwait(stream: AsyncIterable<Part>): Promise<string> {
   const checksum = new Checksum();
