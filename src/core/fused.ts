@@ -257,46 +257,17 @@ export class Fused extends Outlet {
     }
   }
 
-  /**
-   * Hands part after part to `take`, and ends when the flow does. A loop that awaits makes no promise of its own a part, where
-   * callbacks would make one for each `then`.
-   */
-  protected async consume(): Promise<void> {
-    let step = this.begin();
-    for (;;) {
-      if (isPart(step)) {
-        const taken = this.take(step);
-        if (taken !== undefined) await taken;
-        if (this.over) return;
-        // the common case first: nothing is left of the last part, ask the source for the next
-        step = this.top === null && this.iterator !== null ? NEED : this.begin();
-      } else if (step === DONE || step instanceof Failed) {
-        return this.wait(step);
-      } else {
-        try {
-          if (step === NEED) this.awaiting = source;
-          const value = await (step === NEED ? this.iterator?.next() : step);
-          if (this.over) return this.rest();
-          step = this.received(value);
-        } catch (error) {
-          return this.onThrown(error);
-        }
-      }
-    }
-  }
-
-  /** Takes a part from `consume`; what it gives is waited for. */
-  protected take(_part: Part): PromiseLike<unknown> | undefined {
-    return undefined;
+  /** What a step gave goes to whoever reads. */
+  protected hand(step: Step): void {
+    if (isPart(step)) this.settle(step);
+    else this.wait(step);
   }
 
   // The callbacks below are made once a flow, not once a part.
 
   private readonly onValue = (value: unknown): void => {
     if (this.over) return this.rest();
-    const step = this.received(value);
-    if (isPart(step)) this.settle(step);
-    else this.wait(step);
+    this.hand(this.received(value));
   };
 
   private readonly onThrown = (error: unknown): void => {

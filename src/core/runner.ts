@@ -189,13 +189,30 @@ export class Run extends Fused implements Output {
       this.sink = sink;
       this.resolve = () => resolve();
       this.reject = reject;
-      void this.consume(); // tells its failures through `settleWithError`
+      this.consume(this.begin());
     });
   }
 
-  protected override take(part: Part): PromiseLike<unknown> | undefined {
-    return this.aside.length === 0 && this.flushing === undefined ? this.deliver(part) : this.deliverLater(part);
+  protected override hand(step: Step): void {
+    if (this.sink === undefined) super.hand(step);
+    else this.consume(step);
   }
+
+  /** Gives part after part to the sink, until something is to be waited for. */
+  private consume(first: Step): void {
+    let step = first;
+    while (isPart(step)) {
+      const taken = this.aside.length === 0 && this.flushing === undefined ? this.deliver(step) : this.deliverLater(step);
+      if (taken !== undefined) return void taken.then(this.onTaken);
+      if (this.over) return;
+      step = this.begin();
+    }
+    this.wait(step);
+  }
+
+  private readonly onTaken = (): void => {
+    if (!this.over) this.consume(this.begin());
+  };
 
   private async deliverLater(part: Part): Promise<void> {
     await this.flush();
@@ -203,12 +220,12 @@ export class Run extends Fused implements Output {
   }
 
   /** Gives a part to the sink; what it throws closes the run. */
-  private deliver(part: Part): PromiseLike<unknown> | undefined {
+  private deliver(part: Part): Promise<void> | undefined {
     try {
       const taken = this.sink?.(part);
       if (!isPromise(taken)) return undefined;
       this.delivering = true;
-      return taken.then(this.onDelivered, this.onSinkFailed);
+      return Promise.resolve(taken).then(this.onDelivered, this.onSinkFailed);
     } catch (error) {
       this.fail(error);
       return undefined;
