@@ -55,6 +55,7 @@ export class Fused extends Outlet {
   protected override begin(): Step {
     try {
       if (!this.opened) this.open();
+      else if (this.top === null && this.iterator !== null) return NEED; // the common case: nothing is left of the last part
       return this.step(undefined, 0);
     } catch (error) {
       return new Failed(error);
@@ -81,52 +82,32 @@ export class Fused extends Outlet {
     return this.awaiting !== nothing;
   }
 
+  /** Is nothing left of the last part, so that the source is to be asked for the next? */
+  protected get dry(): boolean {
+    return this.top === null && this.iterator !== null && this.awaiting === nothing && !this.over;
+  }
+
   /**
    * The heart. With a part: runs it on from an operation. Without: takes the next from the deepest frame, else from the
    * source. Depth first, so at most one frame an operation is alive.
    */
   protected step(start: Part | undefined, from: number): Step {
     const { operations, scope } = this;
-    const count = operations.length;
     let part = start;
     let i = from;
     for (;;) {
-      if (part === undefined) {
-        const { top } = this;
-        if (top !== null) {
-          i = top.stage;
-          if (top.async !== null) return this.callFrame(top, top.async);
-          part = this.takeFrom(top);
-          if (part === undefined) continue;
-          if (part.substream !== "" && this.setAside(part)) {
-            part = undefined;
-            continue;
-          }
-        } else if (this.finite) {
-          return DONE;
-        } else if (this.flow !== null) {
-          const pulled = this.flow.pull();
-          if (!isPart(pulled)) {
-            this.awaiting = source;
-            return pulled;
-          }
-          part = pulled;
-          i = 0;
-        } else {
-          return NEED;
-        }
-      }
-      while (i < count) {
-        const result = (operations[i] as Operation)(part, scope); // i < count
+      while (part !== undefined) {
+        const operation = operations[i];
+        if (operation === undefined) return part;
+        const result = operation(part, scope);
         i += 1;
-        if (isPart(result)) {
-          if (result.substream === "" || !this.setAside(result)) {
-            part = result;
-            continue;
-          }
-          part = undefined;
+        // the likely first; written out, since a shared check would see all that flows in the process
+        if (typeof result === "object" && result !== null && (result as Part).substream === "" && typeof (result as Part).kind === "string") {
+          part = result as Part;
         } else if (result === undefined) {
           part = undefined;
+        } else if (Array.isArray(result)) {
+          part = this.spread(result, part, i);
         } else if (result === PASS) {
           continue;
         } else if (isPromise(result)) {
@@ -135,12 +116,28 @@ export class Fused extends Outlet {
           this.origin = part;
           return result;
         } else {
-          part = this.spread(result, part, i);
-          if (part !== undefined) continue;
+          part = isPart(result) ? (this.setAside(result) ? undefined : result) : this.spread(result, part, i);
         }
-        break;
       }
-      if (part !== undefined) return part;
+      const { top } = this;
+      if (top !== null) {
+        i = top.stage;
+        if (top.async !== null) return this.callFrame(top, top.async);
+        part = this.takeFrom(top);
+        if (part !== undefined && part.substream !== "" && this.setAside(part)) part = undefined;
+      } else if (this.finite) {
+        return DONE;
+      } else if (this.flow !== null) {
+        const pulled = this.flow.pull();
+        if (!isPart(pulled)) {
+          this.awaiting = source;
+          return pulled;
+        }
+        part = pulled;
+        i = 0;
+      } else {
+        return NEED;
+      }
     }
   }
 
@@ -235,15 +232,7 @@ export class Fused extends Outlet {
   /** Waits for what a step gave, by callbacks that were made once. */
   protected override wait(step: Step): void {
     if (step === NEED) {
-      this.awaiting = source;
-      let result: Promise<IteratorResult<unknown>> | undefined;
-      try {
-        result = this.iterator?.next();
-      } catch (error) {
-        return this.onThrown(error);
-      }
-      if (result instanceof Promise) result.then(this.onValue, this.onThrown);
-      else Promise.resolve(result).then(this.onValue, this.onThrown);
+      this.ask();
     } else if (isPart(step)) {
       this.settle(step);
     } else if (step === DONE) {
@@ -257,6 +246,19 @@ export class Fused extends Outlet {
     }
   }
 
+  /** Asks the source for its next part. */
+  protected ask(): void {
+    this.awaiting = source;
+    let result: Promise<IteratorResult<unknown>> | undefined;
+    try {
+      result = this.iterator?.next();
+    } catch (error) {
+      return this.onThrown(error);
+    }
+    if (result instanceof Promise) result.then(this.onNext, this.onThrown);
+    else Promise.resolve(result).then(this.onNext, this.onThrown);
+  }
+
   /** What a step gave goes to whoever reads. */
   protected hand(step: Step): void {
     if (isPart(step)) this.settle(step);
@@ -268,6 +270,11 @@ export class Fused extends Outlet {
   private readonly onValue = (value: unknown): void => {
     if (this.over) return this.rest();
     this.hand(this.received(value));
+  };
+
+  private readonly onNext = (result: IteratorResult<unknown> | undefined): void => {
+    this.awaiting = nothing;
+    if (!this.over) this.hand(this.taken(result));
   };
 
   private readonly onThrown = (error: unknown): void => {
@@ -293,15 +300,22 @@ export class Fused extends Outlet {
       if (awaiting === source && this.flow !== null) return isPart(value) ? this.step(value, 0) : DONE;
       const result = value as IteratorResult<unknown> | undefined;
       const { top } = this;
-      if (awaiting === source || top === null) {
-        if (result === undefined || result.done === true) return DONE;
-        return this.enter(isPart(result.value) ? result.value : toPart(result.value, undefined), 0);
-      }
+      if (top === null) return DONE;
       if (result?.done === true) {
         this.pop(top);
         return this.step(undefined, 0);
       }
       return this.enter(isPart(result?.value) ? result.value : toPart(result?.value, top.origin), top.stage);
+    } catch (error) {
+      return new Failed(error);
+    }
+  }
+
+  /** The source's next item. */
+  private taken(result: IteratorResult<unknown> | undefined): Step {
+    try {
+      if (result === undefined || result.done === true) return DONE;
+      return this.enter(isPart(result.value) ? result.value : toPart(result.value, undefined), 0);
     } catch (error) {
       return new Failed(error);
     }

@@ -35,8 +35,8 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   private asResult = false;
   private rejected = false;
   private released: { readonly why: unknown } | null = null;
-  private queued = 0;
-  private tail: Promise<unknown> = Promise.resolve();
+  /** Reads that wait for their turn. */
+  private readonly queue: ((answer: Promise<IteratorResult<Part, undefined>>) => void)[] = [];
 
   /** Takes one step, opening what is to be opened before the first. */
   protected abstract begin(): Step;
@@ -65,16 +65,8 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   }
 
   next(): Promise<IteratorResult<Part, undefined>> {
-    if (this.resolve === null && this.queued === 0) return this.advance();
     // One read at a time reaches the source; later ones take their turn, in order.
-    const turn = (): Promise<IteratorResult<Part, undefined>> => {
-      this.queued -= 1;
-      return this.advance();
-    };
-    this.queued += 1;
-    const answer = this.tail.then(turn, turn);
-    this.tail = answer;
-    return answer;
+    return this.resolve === null ? this.advance() : new Promise((resolve) => this.queue.push(resolve));
   }
 
   return(): Promise<IteratorResult<Part, undefined>> {
@@ -103,9 +95,7 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   /** A promise for one result, settled by whatever comes first: a part, the end, a failure, leaving. */
   protected expect(): Promise<IteratorResult<Part, undefined>> {
     this.asResult = true;
-    const answer = new Promise<Answer>(this.capture) as Promise<IteratorResult<Part, undefined>>; // `asResult` is on
-    if (this.queued === 0) this.tail = answer;
-    return answer;
+    return new Promise<Answer>(this.capture) as Promise<IteratorResult<Part, undefined>>; // `asResult` is on
   }
 
   private readonly capture = (resolve: (value: Answer) => void, reject: (why: unknown) => void): void => {
@@ -121,6 +111,7 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
     this.reject = null;
     if (!this.asResult) resolve(part);
     else resolve(part === DONE ? { value: undefined, done: true } : { value: part, done: false });
+    if (this.queue.length > 0) this.nextTurn();
   }
 
   protected settleWithError(error: unknown): void {
@@ -130,6 +121,12 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
     if (reject === null) return;
     this.rejected = true;
     reject(error);
+    if (this.queue.length > 0) this.nextTurn();
+  }
+
+  /** The reader has its answer: the next one in the queue is the reader now. */
+  private nextTurn(): void {
+    while (this.resolve === null && this.queue.length > 0) this.queue.shift()?.(this.advance());
   }
 }
 

@@ -78,6 +78,11 @@ export class Run extends Fused implements Output {
   }
 
   protected override advance(): Promise<IteratorResult<Part, undefined>> {
+    if (this.dry && this.aside.length === 0 && this.held === undefined) {
+      const answer = this.expect();
+      this.ask();
+      return answer;
+    }
     if (this.aside.length > 0 || this.held !== undefined) {
       const waiting = this.aside.shift() ?? this.unhold();
       if (waiting !== undefined) return Promise.resolve({ value: waiting, done: false });
