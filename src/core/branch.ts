@@ -8,9 +8,10 @@ import { isPart, isPromise, PASS } from "./flow.ts";
 import { Gate } from "./gate.ts";
 import { isReserved } from "./guards.ts";
 import type { Part } from "./part.ts";
+import { stagesOf } from "./plan.ts";
 import type { Processor } from "./processor.ts";
 import type { Scope } from "./scope.ts";
-import { type Operation, type OperationStage, stagesOf } from "./stage.ts";
+import type { Operation, OperationStage } from "./stage.ts";
 
 /** The stages of a processor that works part by part; nothing for one that does not. */
 export function operationsOf(processor: Processor): readonly OperationStage[] | undefined {

@@ -13,7 +13,7 @@ import { isReserved } from "./guards.ts";
 import { OpaqueSource } from "./opaque.ts";
 import { Failed, NEED, Outlet, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
-import type { Scope } from "./scope.ts";
+import type { Scope, Why } from "./scope.ts";
 import type { Operation } from "./stage.ts";
 import { unwound } from "./unwind.ts";
 
@@ -349,14 +349,14 @@ export class Fused extends Outlet {
 
   /** Closes everything behind, waits for it, then rejects with the first error: closing never hides it. */
   protected fail(error: unknown): void {
-    const closing = this.shut(error);
+    const closing = this.shut({ reason: error });
     const settle = (): void => this.settleWithError(error);
     if (closing === undefined) settle();
     else closing.then(settle, settle);
   }
 
   /** Closes frames, then the source, once; also while one of them is pending, which is then not waited for. */
-  protected override shut(why: unknown): Promise<void> | undefined {
+  protected override shut(why: Why): Promise<void> | undefined {
     if (this.over) return this.closing;
     this.over = true;
     const frames = closeFrames(this.top, this.awaiting === frame);
@@ -365,13 +365,13 @@ export class Fused extends Outlet {
     return this.closing;
   }
 
-  private closeSource(why: unknown): Promise<unknown> | undefined {
+  private closeSource(why: Why): Promise<unknown> | undefined {
     const { input } = this;
     const pending = this.awaiting === source;
-    if (input instanceof OpaqueSource) return this.sourceOver ? input.ended() : input.close(why, pending);
+    if (input instanceof OpaqueSource) return this.sourceOver ? input.ended() : input.close(why.reason, pending);
     if (this.sourceOver) return undefined;
-    if (this.flow !== null) return this.flow.close(why);
-    if ("pull" in input) return input.close(why);
+    if (this.flow !== null) return this.flow.close(why.reason);
+    if ("pull" in input) return input.close(why.reason);
     if (this.iterator === null) return !this.opened && "async" in input ? input.unread?.() : undefined;
     const returned = returnOf(this.iterator);
     // A generator answers return() only after its pending next(), which may never come.

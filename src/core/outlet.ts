@@ -6,7 +6,7 @@
  */
 import { DONE, type Flow, isPart, type Pulled } from "./flow.ts";
 import type { Part } from "./part.ts";
-import { left } from "./scope.ts";
+import { Left, type Why } from "./scope.ts";
 
 /** The loop ran dry: ask the source, and wait. */
 export const NEED: unique symbol = Symbol("millrace.need");
@@ -43,7 +43,7 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   /** Waits for what a step gave, then settles the reader. */
   protected abstract wait(step: Step): void;
   /** Closes everything behind, once. */
-  protected abstract shut(why: unknown): Promise<void> | undefined;
+  protected abstract shut(why: Why): Promise<void> | undefined;
 
   [Symbol.asyncIterator](): this {
     return this;
@@ -70,14 +70,14 @@ export abstract class Outlet implements Flow, AsyncIterableIterator<Part> {
   }
 
   return(): Promise<IteratorResult<Part, undefined>> {
-    const closing = this.shut(left());
+    const closing = this.shut(new Left());
     this.settle(DONE);
     return closing === undefined ? ended() : closing.then(ended);
   }
 
   close(why: unknown): Promise<void> | undefined {
     if (!this.over) this.released = { why };
-    const closing = this.shut(why);
+    const closing = this.shut({ reason: why });
     this.settleWithError(why);
     return closing;
   }

@@ -8,21 +8,17 @@ import { DONE } from "./flow.ts";
 import { Fused } from "./fused.ts";
 import type { Part } from "./part.ts";
 import { PartStream } from "./part-stream.ts";
-import { openPlan, type Plan, planOf } from "./plan.ts";
+import { openPlan, type Plan, Staged, stagedOf, STAGES } from "./plan.ts";
 import type { Context, Processor } from "./processor.ts";
 import { Run } from "./runner.ts";
-import { Scope } from "./scope.ts";
-import { type Stage, STAGES, stagesOf } from "./stage.ts";
+import { Scope, type Why } from "./scope.ts";
+import type { Stage } from "./stage.ts";
 
-const plans = new WeakMap<Processor, Plan>();
-
-/** A processor made of stages. What is done once a pipeline is done here, nothing of it per run. */
+/** A processor made of stages. */
 export function processorOf(stages: readonly Stage[]): Processor {
-  const plan = planOf(stages);
-  const processor = (input: AsyncIterable<Part>, context?: Context): AsyncIterable<Part> => streamOf(plan, input, context);
-  Object.defineProperty(processor, STAGES, { value: stages });
-  plans.set(processor, plan);
-  return processor;
+  const staged = new Staged(stages);
+  const processor: Processor = (input, context) => streamOf(staged.plan, input, context);
+  return Object.defineProperty(processor, STAGES, { value: staged });
 }
 
 /** Inside a run the stage belongs to that run; without one it is a run of its own. */
@@ -39,7 +35,7 @@ function streamOf(plan: Plan, input: AsyncIterable<Part>, context: Context | und
 
 /** The plan of any processor. */
 export function planFor(processor: Processor): Plan {
-  return plans.get(processor) ?? planOf(stagesOf(processor));
+  return stagedOf(processor).plan;
 }
 
 /** A processor inside a run, over content of its own: its parts, and one way to leave it that closes all of it. */
@@ -57,7 +53,7 @@ class Inside extends Fused {
     super.settle(part);
   }
 
-  protected override shut(why: unknown): Promise<void> | undefined {
+  protected override shut(why: Why): Promise<void> | undefined {
     this.scope.release();
     return super.shut(why);
   }

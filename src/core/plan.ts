@@ -10,6 +10,7 @@ import { Fused, type FusedInput } from "./fused.ts";
 import { OpaqueSource } from "./opaque.ts";
 import type { RunWatch } from "./watch.ts";
 import type { Scope } from "./scope.ts";
+import type { Processor } from "./processor.ts";
 import type { FlowStage, OpaqueStage, Operation, OperationStage, Stage } from "./stage.ts";
 
 type Segment =
@@ -21,6 +22,34 @@ type Segment =
 /** Stages laid out to be opened. */
 export type Plan = readonly Segment[];
 
+/** On a processor of ours: what it is made of. */
+export const STAGES: unique symbol = Symbol("millrace.stages");
+
+/** The stages of a processor, planned when it is first run: most processors are only ever stages of another. */
+export class Staged {
+  readonly stages: readonly Stage[];
+  #plan: Plan | undefined;
+
+  constructor(stages: readonly Stage[]) {
+    this.stages = stages;
+  }
+
+  get plan(): Plan {
+    return (this.#plan ??= planOf(this.stages));
+  }
+}
+
+/** What any processor is made of; a bare function is one opaque stage. */
+export function stagedOf(processor: Processor): Staged {
+  const staged = (processor as { readonly [STAGES]?: Staged })[STAGES];
+  return staged ?? new Staged([{ kind: "opaque", name: processor.name || "processor", processor }]);
+}
+
+/** The stages of any processor. */
+export function stagesOf(processor: Processor): readonly Stage[] {
+  return stagedOf(processor).stages;
+}
+
 /** What is left to do for whoever reads the pipeline: the last operations, over the last input. */
 export interface Opened {
   readonly input: FusedInput;
@@ -28,7 +57,7 @@ export interface Opened {
 }
 
 /** Joins neighbouring operations; done once a pipeline. */
-export function planOf(stages: readonly Stage[]): Plan {
+function planOf(stages: readonly Stage[]): Plan {
   const plan: Segment[] = [];
   for (const stage of stages) {
     if (stage.kind !== "operation") {

@@ -10,7 +10,7 @@ import { ended, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
-import { left, type Output, type RunOptions, Scope } from "./scope.ts";
+import { Left, type Output, type RunOptions, Scope } from "./scope.ts";
 import { keepShape } from "./shapes.ts";
 import { type RunWatch, watchRun } from "./watch.ts";
 
@@ -119,10 +119,10 @@ export class Run extends Fused implements Output {
 
   override return(): Promise<IteratorResult<Part, undefined>> {
     const { settled } = this;
-    const why = left();
+    const why = new Left();
     if (!settled) this.conclude({ kind: "left" });
     this.forget();
-    const inside = this.scope.end(why);
+    const inside = this.scope.close(why);
     const closing = allClosed([this.shut(why), inside]);
     super.settle(DONE);
     if (closing === undefined) return ended();
@@ -133,7 +133,7 @@ export class Run extends Fused implements Output {
     if (this.settled) return;
     this.forget();
     this.scope.end(reason)?.catch(ignore);
-    this.shut(reason)?.catch(ignore);
+    this.shut({ reason })?.catch(ignore);
     this.settleWithError(reason);
   }
 

@@ -18,6 +18,20 @@ export interface RunOptions {
   readonly observe?: Observer;
 }
 
+/** Why something is closed; asked only where somebody hears of it. */
+export interface Why {
+  readonly reason: unknown;
+}
+
+/** The consumer has left. The error is made when it is asked for: its stack costs as much as the rest of a short run. */
+export class Left implements Why {
+  #error: MillraceError | undefined;
+
+  get reason(): MillraceError {
+    return (this.#error ??= left());
+  }
+}
+
 /** What reserved parts come out of. */
 export interface Output {
   emit(part: Part): void;
@@ -31,12 +45,12 @@ export class Scope implements Context {
   #runId: string | undefined;
   #state: Map<unknown, unknown> | undefined;
   readonly #parent: Scope | undefined;
-  readonly #children = new Set<Scope>();
+  #children: Set<Scope> | undefined;
   /** Where reserved parts go: the output of the run. */
   readonly #output: Output;
   #controller: AbortController | undefined;
   #close: ((why: unknown) => Promise<unknown> | undefined) | undefined;
-  #ended: { readonly reason: unknown } | undefined;
+  #ended: Why | undefined;
   #work: Promise<unknown>[] | undefined;
 
   constructor(options: RunOptions, output: Output, parent?: Scope) {
@@ -82,19 +96,25 @@ export class Scope implements Context {
   child(close?: (why: unknown) => Promise<unknown> | undefined): Scope {
     const child = new Scope(this.observe === undefined ? {} : { observe: this.observe }, this.#output, this);
     child.#close = close;
-    this.#children.add(child);
-    if (this.#ended !== undefined) void child.end(this.#ended.reason)?.catch(ignore);
+    (this.#children ??= new Set()).add(child);
+    if (this.#ended !== undefined) void child.close(this.#ended)?.catch(ignore);
     return child;
   }
 
   /** The run, or this part of it, is left or has failed: those still at work hear of it, what is open inside is closed. */
   end(reason: unknown): Promise<void> | undefined {
+    return this.close({ reason });
+  }
+
+  /** As `end`, for a reason that is made only if somebody asks. */
+  close(why: Why): Promise<void> | undefined {
     if (this.#ended !== undefined) return undefined;
-    this.#ended = { reason };
+    this.#ended = why;
     this.release();
-    this.#controller?.abort(reason);
-    const inner = [...this.#children].map((child) => child.end(reason));
-    return allClosed([...inner, this.#close?.(reason)]);
+    this.#controller?.abort(why.reason);
+    if (this.#children === undefined) return allClosed([this.#close?.(why.reason)]);
+    const inner = [...this.#children].map((child) => child.close(why));
+    return allClosed([...inner, this.#close?.(why.reason)]);
   }
 
   /** This part of the run came to its natural end. */
@@ -103,7 +123,7 @@ export class Scope implements Context {
   }
 
   private forget(child: Scope): void {
-    this.#children.delete(child);
+    this.#children?.delete(child);
   }
 
   /** Settles when all that was handed to `waitUntil` has, also what was handed over meanwhile. */

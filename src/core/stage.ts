@@ -40,11 +40,3 @@ export interface OpaqueStage {
 /** One stage of a pipeline. */
 export type Stage = OperationStage | FlowStage | OpaqueStage;
 
-/** On a processor of ours: the stages it is made of. */
-export const STAGES: unique symbol = Symbol("millrace.stages");
-
-/** The stages of any processor; a bare function is one opaque stage. */
-export function stagesOf(processor: Processor): readonly Stage[] {
-  const stages = (processor as { readonly [STAGES]?: readonly Stage[] })[STAGES];
-  return stages ?? [{ kind: "opaque", name: processor.name || "processor", processor }];
-}

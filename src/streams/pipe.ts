@@ -4,7 +4,7 @@
 import { requireProcessors } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
-import { stagesOf } from "../core/stage.ts";
+import { stagesOf } from "../core/plan.ts";
 
 /**
  * One processor after the other.
