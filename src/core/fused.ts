@@ -93,15 +93,15 @@ export class Fused extends Outlet {
    */
   protected step(start: Part | undefined, from: number): Step {
     const { operations, scope } = this;
+    const count = operations.length;
     let part = start;
     let i = from;
     for (;;) {
       while (part !== undefined) {
-        const operation = operations[i];
-        if (operation === undefined) return part;
-        const result = operation(part, scope);
+        if (i === count) return part;
+        const result = (operations[i] as Operation)(part, scope); // i < count
         i += 1;
-        // the likely first; written out, since a shared check would see all that flows in the process
+        // the likely result first; written out, because a check that is shared would see every shape that flows in the process
         if (typeof result === "object" && result !== null && (result as Part).substream === "" && typeof (result as Part).kind === "string") {
           part = result as Part;
         } else if (result === undefined) {

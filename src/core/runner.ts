@@ -210,6 +210,7 @@ export class Run extends Fused implements Output {
       const taken = this.aside.length === 0 && this.flushing === undefined ? this.deliver(step) : this.deliverLater(step);
       if (taken !== undefined) return void taken.then(this.onTaken);
       if (this.over) return;
+      if (this.dry) return this.ask(); // the common case
       step = this.begin();
     }
     this.wait(step);
