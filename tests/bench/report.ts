@@ -15,16 +15,23 @@ export function tableOf(title: string, { samples, dropped }: Result): string {
     const rows = samples.filter((sample) => sample.group === group).toSorted((a, b) => a.median - b.median);
     if (rows.length === 0) continue;
     const limit = rows.find((row) => row.name === "LIMIT");
-    lines.push(`| ${group} | ns a part | quartiles | to LIMIT |`, "| --- | ---: | ---: | ---: |");
+    const own = rows.find((row) => row.name === "millrace");
+    lines.push(`| ${group} | ns a part | quartiles | to LIMIT | to millrace |`, "| --- | ---: | ---: | ---: | ---: |");
     for (const row of rows) {
       const toLimit = limit === undefined ? "" : ratio(row.median / limit.median);
       const name = row.name.startsWith("millrace") ? `**${row.name}**` : row.name;
-      lines.push(`| ${name} | ${format(row.median)} | ${format(row.lower)} to ${format(row.upper)} | ${toLimit} |`);
+      lines.push(`| ${name} | ${format(row.median)} | ${format(row.lower)} to ${format(row.upper)} | ${toLimit} | ${own === undefined ? "" : compared(row, own)} |`);
     }
     lines.push("");
   }
   for (const { name, reason } of dropped) lines.push(`Dropped: ${name}: ${reason.split("\n")[0]}`, "");
   return lines.join("\n");
+}
+
+/** A ratio of medians; none where the quartiles of the two overlap. */
+function compared(row: Sample, own: Sample): string {
+  if (row === own) return "";
+  return established(row, own) ? ratio(row.median / own.median) : "not established";
 }
 
 /** A ratio that must hold, and whether it does. */

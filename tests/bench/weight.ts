@@ -4,22 +4,29 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** What a program imports: all of it, or what the first sample needs. */
+/** What a program imports: all of it, the core with its verbs, or what the first sample needs. */
 const imports = {
+  core: publicNames(),
   everything: `export * from "./src/index.ts";`,
-  core: `export { each, filter, from, pipe, run, tap, text, bytes, json, derive, isText, isMillraceError } from "./src/index.ts";`,
+  first: `export { each, filter, from, pipe, run, tap, text, bytes, json, derive, isText, isMillraceError } from "./src/index.ts";`,
 } as const;
+
+/** The public names of the core and the stream verbs, without the kinds. */
+function publicNames(): string {
+  const statements = readFileSync(join(root, "src", "index.ts"), "utf8").split(/;\n/);
+  return statements.filter((statement) => /from "\.\/(core|streams)\//.test(statement)).join(";\n").replaceAll('"./', '"./src/');
+}
 
 /** Bytes of a bundle, minified, and gzipped. */
 export async function bundleBytes(what: keyof typeof imports): Promise<{ readonly minified: number; readonly gzipped: number }> {
-  const stdin = { contents: imports[what], resolveDir: root };
+  const stdin = { contents: imports[what], resolveDir: root, loader: "ts" as const };
   const result = await build({ stdin, bundle: true, minify: true, format: "esm", write: false, target: "es2024" });
   const code = result.outputFiles[0]?.contents ?? new Uint8Array();
   return { minified: code.length, gzipped: gzipSync(code, { level: 9 }).length };
