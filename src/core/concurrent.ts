@@ -12,7 +12,8 @@ import { Fifo } from "./fifo.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, type Pulled, returnOf } from "./flow.ts";
 import { isReserved } from "./guards.ts";
 import type { Part } from "./part.ts";
-import type { Scope } from "./scope.ts";
+import { Scope } from "./scope.ts";
+import { keepShape } from "./shapes.ts";
 import type { Operation, OperationStage } from "./stage.ts";
 import { calling, failed, reading, ready, Token, TokenList, type TokenOwner, waiting } from "./token.ts";
 
@@ -435,3 +436,7 @@ export class Concurrent implements Flow, TokenOwner {
     return this.closing;
   }
 }
+
+const sample = new Concurrent({ pull: () => DONE, close: () => undefined }, [], new Scope({}, { emit: ignore }));
+keepShape(sample);
+keepShape(new Token(sample));
