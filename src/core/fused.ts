@@ -7,13 +7,14 @@
  * @module
  */
 import { type Content, notAResult, toPart } from "./content.ts";
-import { allClosed, DONE, type Flow, isPart, isPromise, PASS, returnOf } from "./flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, returnOf } from "./flow.ts";
 import { closeFrames, Frame } from "./frames.ts";
 import { isReserved } from "./guards.ts";
 import { OpaqueSource } from "./opaque.ts";
 import { Failed, NEED, Outlet, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
-import type { Scope, Why } from "./scope.ts";
+import { Scope, type Why } from "./scope.ts";
+import { keepShape } from "./shapes.ts";
 import type { Operation } from "./stage.ts";
 import { unwound } from "./unwind.ts";
 
@@ -378,3 +379,5 @@ export class Fused extends Outlet {
     return pending ? unwound(returned, () => this.awaiting === nothing) : returned;
   }
 }
+
+keepShape(new Fused({ items: [] }, [], new Scope({}, { emit: ignore })));
