@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Context, each, interleave, pipe, run, take, text } from "../../src/index.ts";
+import { type Context, each, interleave, isMillraceError, pipe, run, take, text } from "../../src/index.ts";
 
 const contextOf = async (input: string | string[], options = {}): Promise<Context[]> => {
   const seen: Context[] = [];
@@ -72,6 +72,7 @@ describe("signal", () => {
     await iterator.next();
     await iterator.return?.();
     expect(context?.signal.aborted).toBe(true);
+    expect(isMillraceError(context?.signal.reason, "closed")).toBe(true);
   });
 
   test("a stage that is given up alone hears of it, while the run goes on", async () => {
