@@ -96,6 +96,7 @@ export type { BlobPlace } from "./kinds/blob-verbs.ts";
 export { embed, embeddingOf, type EmbedOptions } from "./kinds/embed.ts";
 export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
 export { load, type LoadOptions } from "./kinds/load.ts";
+export type { Model, ModelTool } from "./kinds/model.ts";
 export { namespaced } from "./kinds/namespaced.ts";
 export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
 export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";

@@ -37,7 +37,7 @@ export { type Confidential, quotedError, type Redact, redaction } from "./wire/r
 export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./wire/retry-hint.ts";
 
 // Models: a turn of a conversation in, its answer out, ended in exactly one way.
-export { type Model, modelOf, type ModelTool } from "./kinds/model.ts";
+export { modelOf } from "./kinds/model.ts";
 export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
 export { type TextJoin, textJoin } from "./wire/text-join.ts";
