@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync, inflateSync } from "node:zlib";
-import { describe, expect, it, test } from "vitest";
+import { describe, expect, it, test, vi } from "vitest";
 import { pdf } from "../../src/adapters/pdf/index.ts";
 import { encodePng } from "../../src/adapters/pdf/png.ts";
 import { tesseract } from "../../src/adapters/tesseract/index.ts";
@@ -13,6 +13,8 @@ import { isolate } from "../../src/streams/isolate.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { analyserContract } from "../../src/testing/contracts/analyser.ts";
 import { imageSize } from "../../src/wire/image-size.ts";
+
+vi.setConfig({ testTimeout: 120_000 }); // a page takes a second of a processor, which may be busy with other things
 
 const inbox = join(import.meta.dirname, "../../samples/intake/inbox");
 const handbook = new Uint8Array(readFileSync(join(inbox, "staff-handbook.pdf")));

@@ -13,6 +13,8 @@ import { isolate } from "../../src/streams/isolate.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { analyserContract } from "../../src/testing/contracts/analyser.ts";
 
+vi.setConfig({ testTimeout: 120_000 }); // a page takes a second of a processor, which may be busy with other things
+
 const inbox = join(import.meta.dirname, "../../samples/intake/inbox");
 const scan = (name: string): Part => bytes(readFileSync(join(inbox, name)), name.endsWith("png") ? "image/png" : "image/jpeg", { metadata: { file: { name } } });
 const blank = async (width: number, height: number): Promise<Part> =>
