@@ -58,6 +58,7 @@ export class OpaqueSource {
     const inside = scope.end(why);
     const behind = port.close(why);
     const returned = returnOf(iterator);
+    if (!unwinds && returned !== undefined) scope.unwinding(returned);
     return allClosed([unwinds ? returned : unwound(returned), inside, behind]);
   }
 }

@@ -4,7 +4,9 @@
  * @module
  */
 import { MillraceError, received } from "./errors.ts";
+import { isReserved } from "./guards.ts";
 import type { JsonValue, Part } from "./part.ts";
+import { isReset } from "./reset.ts";
 import type { Run } from "./runner.ts";
 
 /** The parts of one run. Iterate it, or use one terminal; a second reading is an error, never silent emptiness. */
@@ -21,11 +23,12 @@ export class PartStream implements AsyncIterable<Part> {
     return this.#read ? readTwice() : this.#take();
   }
 
-  /** All parts, reserved ones included, in the order of emission. */
+  /** All parts, reserved ones included, in the order of emission. A reset drops what it takes back, and itself. */
   async collect(): Promise<Part[]> {
-    const parts: Part[] = [];
+    let parts: Part[] = [];
     await this.#drain((part) => {
-      parts.push(part);
+      if (part.kind === "json" && isReset(part)) parts = parts.filter(isReserved);
+      else parts.push(part);
     });
     return parts;
   }
@@ -36,6 +39,7 @@ export class PartStream implements AsyncIterable<Part> {
     let text = "";
     await this.#drain((part) => {
       if (part.kind === "text" && part.substream === substream) text += part.text;
+      else if (part.kind === "json" && isReset(part)) text = "";
     });
     return text;
   }
@@ -46,11 +50,17 @@ export class PartStream implements AsyncIterable<Part> {
    * Throws `bad_response` for text that is no JSON and for more than one JSON part; the text is in `partial`.
    */
   async json<T = JsonValue>(): Promise<T> {
-    const values: JsonValue[] = [];
+    let values: JsonValue[] = [];
     let text = "";
     let parts = 0;
     await this.#drain((part) => {
       if (part.substream !== "") return;
+      if (part.kind === "json" && isReset(part)) {
+        values = [];
+        text = "";
+        parts = 0;
+        return;
+      }
       parts += 1;
       if (part.kind === "json") values.push(part.value);
       else if (part.kind === "text") text += part.text;

@@ -5,6 +5,7 @@
  */
 import { MillraceError } from "./errors.ts";
 import { allClosed, ignore } from "./flow.ts";
+import { type Limits, noLimits } from "./limits.ts";
 import type { Part } from "./part.ts";
 import type { Context, Observer } from "./processor.ts";
 
@@ -37,6 +38,16 @@ export interface Output {
   emit(part: Part): void;
 }
 
+/** What a part of a run may have of its own. */
+export interface Own {
+  /** Where its reserved parts go, instead of the output of the run. */
+  readonly output?: Output;
+  /** What holds inside, beside what holds further out. */
+  readonly limits?: Limits;
+  /** Told of what was busy inside when it was left, and is not waited for. */
+  readonly unwinding?: (rest: Promise<unknown>) => void;
+}
+
 /** The context of one run, or of a part of it that may be given up alone (`child`). */
 export class Scope implements Context {
   declare readonly observe?: Observer;
@@ -52,12 +63,21 @@ export class Scope implements Context {
   #close: ((why: unknown) => Promise<unknown> | undefined) | undefined;
   #ended: Why | undefined;
   #work: Promise<unknown>[] | undefined;
+  readonly #limits: Limits;
+  readonly #unwinding: Own["unwinding"];
 
-  constructor(options: RunOptions, output: Output, parent?: Scope) {
+  constructor(options: RunOptions, output: Output, parent?: Scope, own?: Own) {
     this.#correlationId = options.correlationId;
     if (options.observe !== undefined) this.observe = options.observe;
     this.#output = output;
     this.#parent = parent;
+    this.#limits = own?.limits === undefined ? (parent?.limits ?? noLimits) : { ...parent?.limits, ...own.limits };
+    this.#unwinding = own?.unwinding ?? (parent === undefined ? undefined : parent.#unwinding);
+  }
+
+  /** What wrappers further out have settled. */
+  get limits(): Limits {
+    return this.#limits;
   }
 
   get correlationId(): string {
@@ -87,14 +107,19 @@ export class Scope implements Context {
     (this.#work ??= []).push(work);
   }
 
+  /** Something inside was busy when it was left; whoever gave up this part of the run may wait for it a little. */
+  unwinding(rest: Promise<unknown>): void {
+    this.#unwinding?.(rest);
+  }
+
   /** A reserved part goes straight to the output of the run. */
   emit(part: Part): void {
     this.#output.emit(part);
   }
 
   /** A scope inside this one, which can be given up alone. What is opened in it is closed with `close`, if that is given. */
-  child(close?: (why: unknown) => Promise<unknown> | undefined): Scope {
-    const child = new Scope(this.observe === undefined ? {} : { observe: this.observe }, this.#output, this);
+  child(close?: (why: unknown) => Promise<unknown> | undefined, own?: Own): Scope {
+    const child = new Scope(this.observe === undefined ? {} : { observe: this.observe }, own?.output ?? this.#output, this, own);
     child.#close = close;
     (this.#children ??= new Set()).add(child);
     if (this.#ended !== undefined) void child.close(this.#ended)?.catch(ignore);
