@@ -34,6 +34,7 @@ export class Attempt {
   private over = false;
   /** What was busy when it was given up. */
   private readonly busy: Promise<unknown>[] = [];
+  private waits = false;
   private stopWaiting: (() => void) | undefined = undefined;
 
   constructor(processor: Processor, input: Flow, parent: Scope, { number, limits, heard }: AttemptOptions) {
@@ -45,8 +46,8 @@ export class Attempt {
     };
     const unwinding = (rest: Promise<unknown>): void => {
       rest.catch(ignore);
-      this.busy.push(rest);
-      parent.unwinding(rest);
+      if (this.waits) this.busy.push(rest);
+      else parent.unwinding(rest); // whoever gave up more than this attempt waits for all of it, once
     };
     this.scope = parent.child(undefined, { output: { emit }, unwinding, ...(limits === undefined ? {} : { limits }) });
     const opened = openPlan(planFor(processor), input, this.scope);
@@ -69,6 +70,7 @@ export class Attempt {
 
   /** Gives it up, and waits for it to unwind, also where it is busy, but not for long. */
   abandon(why: unknown, clock: Clock): Promise<void> | undefined {
+    this.waits = true;
     const closing = this.giveUp(why);
     const unwound = allClosed([closing, ...this.busy]);
     if (unwound === undefined) return undefined;

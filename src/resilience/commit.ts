@@ -73,6 +73,8 @@ const maxDepth = 8;
  */
 export function rootOf(error: unknown): unknown {
   let root = error;
-  for (let depth = 0; depth < maxDepth && isMillraceError(root, "interrupted") && root.cause !== undefined; depth += 1) root = root.cause;
+  for (let depth = 0; depth < maxDepth && isMillraceError(root, "interrupted") && root.cause !== undefined; depth += 1) {
+    root = root.cause instanceof AggregateError ? root.cause.errors.at(-1) : root.cause; // of all that failed, the last is the failure
+  }
   return root;
 }

@@ -54,7 +54,7 @@ export class ReplayedInput {
     if (!this.keeping) return;
     this.keeping = false;
     this.trim();
-    if (this.readers.size === 0) this.shut(left());
+    if (this.readers.size === 0) void this.shut(left()); // told at the end
   }
 
   /** Closes the flow, unless it is over already. */

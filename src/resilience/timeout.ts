@@ -27,7 +27,7 @@ export interface TimeoutOptions {
 }
 
 const names = ["firstPartMs", "idleMs", "progressMs", "totalMs"] as const;
-const defaults = { firstPartMs: 60_000, idleMs: 30_000, totalMs: 600_000 };
+const defaults: TimeoutOptions = { firstPartMs: 60_000, idleMs: 30_000, totalMs: 600_000 };
 /** Signs of life cannot keep an answer alive for longer than this many times `idleMs`. */
 const progressFactor = 4;
 
@@ -61,7 +61,7 @@ export function timeout(processor: Processor, options: TimeoutOptions = {}): Pro
     }
   }
   const given = names.some((name) => options[name] !== undefined) ? options : defaults;
-  const { firstPartMs = Infinity, idleMs = Infinity, totalMs = Infinity, progressMs = idleMs * progressFactor } = { ...given, progressMs: options.progressMs };
+  const { firstPartMs = Infinity, idleMs = Infinity, totalMs = Infinity, progressMs = idleMs * progressFactor } = given;
   const settings: Settings = { firstPartMs, idleMs, progressMs, totalMs, clock: options.clock ?? systemClock };
   return processorOf([{ kind: "flow", name: "timeout", open: (upstream, scope) => new Timed(processor, upstream, scope, settings) }]);
 }

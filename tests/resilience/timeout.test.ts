@@ -149,7 +149,7 @@ describe("R7: giving up", () => {
         await parked.promise;
         said += 1;
         yield status("too late");
-        throw new Error("too late");
+        await Promise.reject(new Error("too late"));
       }
     };
     const stream = run(timeout(model, { totalMs: 10, clock }), "a")[Symbol.asyncIterator]();
