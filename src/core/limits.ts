@@ -9,8 +9,6 @@
 export interface LogicalCall {
   /** Takes leave to make one more request; false when there is none left. */
   take(): boolean;
-  /** The same for all its requests: what a service recognises a repetition by. */
-  readonly key: string;
   /** What stages inside remember from one request to the next. */
   readonly memory: Map<unknown, unknown>;
 }
@@ -19,6 +17,8 @@ export interface LogicalCall {
 export interface Limits {
   /** Given inside something that tries again: whoever could try again too leaves it to that one. */
   readonly call?: LogicalCall;
+  /** The same for all requests of one call: what a service recognises a repetition by. */
+  readonly key?: () => string;
   /** Milliseconds left of the shortest total further out. */
   readonly leftMs?: () => number;
   /** What leaves cannot be taken back: it goes into a sink, not to a reader. */

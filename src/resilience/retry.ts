@@ -12,6 +12,7 @@ import type { Scope } from "../core/scope.ts";
 import { type Backoff, backoffMs, checkBackoff, hintedMs, hintOf } from "./backoff.ts";
 import { Call, type CallOutcome, type Failure, noteAttempts, type Try } from "./call.ts";
 import { rootOf } from "./commit.ts";
+import { keyed, logicalCall } from "./logical-call.ts";
 import { Resume } from "./resume.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
 import { isRefreshed, isRetryable } from "./retry-rules.ts";
@@ -162,7 +163,7 @@ class Retry extends Call {
     this.nested = nested;
     this.resume = resumption === undefined || nested ? undefined : new Resume(resumption);
     this.call = logicalCall(() => this.grant());
-    this.limits = nested ? undefined : { call: this.call };
+    this.limits = nested ? undefined : { call: this.call, ...keyed(scope.limits) };
   }
 
   protected override next(failure: Failure | undefined): Try | undefined | Promise<Try | undefined> {
@@ -238,16 +239,4 @@ class Retry extends Call {
     if (!this.nested && this.input.failure === undefined) noteAttempts(told, this.made + (this.refreshed ? 1 : 0));
     return told;
   }
-}
-
-/** One call, however often it is made. */
-export function logicalCall(take: () => boolean): LogicalCall {
-  let key: string | undefined;
-  return {
-    take,
-    get key() {
-      return (key ??= crypto.randomUUID());
-    },
-    memory: new Map(),
-  };
 }

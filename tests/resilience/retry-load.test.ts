@@ -1,46 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { type Clock, sleepOn } from "../../src/core/clock.ts";
+import type { Clock } from "../../src/core/clock.ts";
 import { MillraceError, type Part, type Processor, run, text } from "../../src/index.ts";
 import { retry } from "../../src/resilience/retry.ts";
 import { type RetryBudget, retryBudget } from "../../src/resilience/retry-budget.ts";
-
-/** A clock that goes from timer to timer, one turn of the event loop for all that are due: a hundred thousand take seconds. */
-function simulation(): Clock & { play(untilMs: number): Promise<void> } {
-  let nowMs = 0;
-  const due = new Map<number, Set<() => void>>(); // by millisecond
-  const clock: Clock & { play(untilMs: number): Promise<void> } = {
-    now: () => nowMs,
-    sleep: (ms, signal) => sleepOn(clock, ms, signal),
-    timeout(ms, fire) {
-      const atMs = nowMs + Math.max(1, Math.ceil(ms));
-      const slot = due.get(atMs) ?? new Set();
-      due.set(atMs, slot.add(fire));
-      return () => void slot.delete(fire);
-    },
-    async play(untilMs) {
-      await new Promise((resolve) => setImmediate(resolve));
-      for (; nowMs < untilMs; nowMs += 1) {
-        const slot = due.get(nowMs);
-        if (slot === undefined) continue;
-        due.delete(nowMs);
-        for (const fire of slot) fire();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    },
-  };
-  return clock;
-}
-
-/** Numbers from 0 to 1 that are the same each time: mulberry32. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
+import { seeded, simulation } from "./simulation.ts";
 
 /** 200 clients that share a budget, each with a call a second; how many requests their calls became. */
 async function load(failing: (atMs: number) => number, seconds: number, budget?: (clock: Clock) => RetryBudget): Promise<{ readonly calls: number; readonly requests: number; readonly byMs: (fromMs: number, toMs: number) => number }> {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { debug, each, finish, isMillraceError, json, MillraceError, type Part, pipe, type Processor, run, status, take, text, toolCall } from "../../src/index.ts";
+import type { Scope } from "../../src/core/scope.ts";
 import { resumable } from "../../src/core/resumable.ts";
 import type { Backoff } from "../../src/resilience/backoff.ts";
 import { retry, type RetryEvent, type RetryOptions } from "../../src/resilience/retry.ts";
@@ -424,7 +425,7 @@ describe("R11, R12: one layer, within a budget", () => {
   test("R14: the attempts of one call have one key, calls have different ones", async () => {
     const keys: unknown[] = [];
     const model: Processor = async function* (_input, context) {
-      keys.push((context as unknown as { limits: { call?: { key: string } } }).limits.call?.key);
+      keys.push((context as unknown as Scope).limits.key?.());
       if (keys.length % 2 === 1) throw down();
       yield text("x");
     };

@@ -1,0 +1,470 @@
+import { describe, expect, test } from "vitest";
+import { each, finish, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
+import type { Endpoint } from "../../src/resilience/endpoint.ts";
+import { loadBalance, type LoadBalanceOptions } from "../../src/resilience/load-balance.ts";
+import { retry } from "../../src/resilience/retry.ts";
+import { fakeClock, watchedSource } from "../../src/testing/index.ts";
+import { gate, opaque, soon, turns } from "../streams/support.ts";
+import { down, ending, scripted } from "./support.ts";
+import { seeded, simulation } from "./simulation.ts";
+
+/** An endpoint that answers with its id, or fails. */
+const endpoint = (id: string, act: () => unknown = () => {}, weight = 1): Endpoint & { readonly calls: number } => {
+  const record = { calls: 0 };
+  const processor: Processor = async function* (input) {
+    record.calls += 1;
+    for await (const _ of input);
+    await act();
+    yield text(id);
+  };
+  return {
+    id,
+    processor,
+    weight,
+    get calls() {
+      return record.calls;
+    },
+  };
+};
+const fails = (error: () => unknown = () => down()) => (): never => {
+  throw error();
+};
+const never = (): Promise<never> => new Promise(() => {});
+const ask = async (balanced: Processor, times: number): Promise<string[]> => {
+  const answers: string[] = [];
+  for (let i = 0; i < times; i += 1) answers.push((await ending(balanced)).texts.join(""));
+  return answers;
+};
+const tally = (answers: readonly string[]): Record<string, number> => {
+  const counts: Record<string, number> = {};
+  for (const answer of answers) counts[answer] = (counts[answer] ?? 0) + 1;
+  return counts;
+};
+
+describe("P4: who gets a call", () => {
+  test("round robin gives each its share of turns", async () => {
+    const balanced = loadBalance([endpoint("a"), endpoint("b", undefined, 2), endpoint("c")], { by: "round-robin" });
+    expect((await ask(balanced, 8)).join("")).toBe("bacbbacb");
+  });
+
+  test("round robin is stable under change: who comes or goes costs nobody a turn", async () => {
+    const [a, b, c, d] = [endpoint("a"), endpoint("b"), endpoint("c"), endpoint("d")] as const;
+    const balanced = loadBalance([a, b, c], { by: "round-robin" });
+    expect((await ask(balanced, 2)).join("")).toBe("ab");
+    balanced.update([b, c, d]);
+    const counts = tally(await ask(balanced, 30));
+    expect(Math.max(...Object.values(counts)) - Math.min(...Object.values(counts))).toBeLessThanOrEqual(1);
+    expect((await ask(loadBalance([a, b, c], { by: "round-robin" }), 4)).join("")).toBe("abca");
+  });
+
+  test("least loaded", async () => {
+    const open = gate();
+    const balanced = loadBalance([endpoint("a", () => open.promise), endpoint("b", () => open.promise), endpoint("c", () => open.promise, 2)], { by: "least-loaded", random: () => 0 });
+    const running = Array.from({ length: 8 }, () => ending(balanced));
+    await turns();
+    expect(balanced.status().map((state) => state.inFlight)).toEqual([2, 2, 4]);
+    open.open();
+    await Promise.all(running);
+    expect(balanced.status().map((state) => state.inFlight)).toEqual([0, 0, 0]);
+  });
+
+  test("hash gives a key to the same endpoint, and a change moves only its own keys", async () => {
+    const list = ["a", "b", "c", "d", "e"].map((id) => endpoint(id));
+    const balanced = loadBalance(list, { by: "hash" });
+    const answers = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (let i = 0; i < 200; i += 1) found.push(await run(balanced, "in", { correlationId: `call ${i}` }).text());
+      return found;
+    };
+    const before = await answers();
+    expect(await answers()).toEqual(before);
+    expect(Math.min(...Object.values(tally(before)))).toBeGreaterThan(20);
+    balanced.update(list.slice(1));
+    const after = await answers();
+    expect(before.filter((id, i) => id !== "a" && after[i] !== id)).toEqual([]);
+  });
+
+  test("hash bounds the load: a key whose endpoint is full goes to the next one", async () => {
+    const open = gate();
+    const list = ["a", "b", "c", "d"].map((id) => endpoint(id, () => open.promise));
+    const balanced = loadBalance(list, { by: "hash", key: () => "always the same" });
+    const running = Array.from({ length: 40 }, () => ending(balanced));
+    await turns();
+    const loads = balanced.status().map((state) => state.inFlight);
+    expect(Math.max(...loads)).toBeLessThanOrEqual(Math.ceil(1.25 * 10));
+    expect(Math.max(...loads)).toBeGreaterThan(10);
+    open.open();
+    await Promise.all(running);
+  });
+
+  test("finish parts say which endpoint answered, and nothing else does", async () => {
+    const answer = async function* (): AsyncGenerator<Part> {
+      yield text("x");
+      yield finish({ reason: "stop" }, { metadata: { openai: 1 } });
+    };
+    const { parts } = await ending(loadBalance([{ id: "eu-1", processor: answer }]));
+    expect(parts.map((part) => part.metadata)).toEqual([{}, { openai: 1, endpoint: "eu-1" }]);
+  });
+
+  test("no endpoint: `unavailable`, never the part as it came", async () => {
+    const { error, parts } = await ending(loadBalance([]));
+    expect([error, parts]).toEqual([expect.objectContaining({ code: "unavailable", message: "loadBalance: there is no endpoint" }), []]);
+  });
+
+  test("a function gives the endpoints there are, call by call", async () => {
+    let list = [endpoint("a")];
+    const balanced = loadBalance(() => list);
+    expect(await ask(balanced, 1)).toEqual(["a"]);
+    list = [endpoint("b")];
+    expect(await ask(balanced, 1)).toEqual(["b"]);
+  });
+});
+
+describe("P4: another one, before the first content", () => {
+  test("a call that fails goes to another endpoint; the input is read once", async () => {
+    const bad = endpoint("bad", fails());
+    const source = watchedSource(["a"]);
+    const seen = await ending(loadBalance([bad, endpoint("good")], { by: "round-robin" }), source);
+    expect([seen.texts, bad.calls, source.opened, source.pulls]).toEqual([["good"], 1, 1, 2]);
+  });
+
+  test("`attempts` endpoints at most, each once; the last error comes out", async () => {
+    const list = ["a", "b", "c", "d"].map((id) => endpoint(id, fails(() => down(id))));
+    const { error } = await ending(loadBalance(list, { by: "round-robin", attempts: 3 }));
+    expect([(error as Error).message, list.map((it) => it.calls)]).toEqual(["c", [1, 1, 1, 0]]);
+    const two = ["a", "b"].map((id) => endpoint(id, fails(() => down(id))));
+    await ending(loadBalance(two, { by: "round-robin", attempts: 5 }));
+    expect(two.map((it) => it.calls)).toEqual([1, 1]);
+  });
+
+  test("never after content, nor for what would fail everywhere", async () => {
+    const other = endpoint("other");
+    const cut = scripted([["x", { throws: down() }]]);
+    expect((await ending(loadBalance([{ id: "cut", processor: cut }, other], { by: "round-robin" }))).error).toMatchObject({ code: "interrupted" });
+    const error = new MillraceError("invalid_input", "bad");
+    expect((await ending(loadBalance([endpoint("bad", fails(() => error)), other], { by: "round-robin" }))).error).toBe(error);
+    expect(other.calls).toBe(0);
+  });
+
+  test("R12: within a retry its attempts count, and the endpoint that failed is passed over", async () => {
+    const list = ["a", "b", "c", "d", "e", "f"].map((id) => endpoint(id, fails()));
+    await ending(retry(loadBalance(list, { by: "round-robin", attempts: 5 }), { attempts: 4, baseMs: 0 }));
+    expect(list.map((it) => it.calls)).toEqual([1, 1, 1, 1, 0, 0]);
+    const limited = new MillraceError("conflict", "again", { retryable: true });
+    const first = endpoint("first", fails(() => limited));
+    const random = (): number => 0; // the first of those that may be taken
+    const { texts } = await ending(retry(loadBalance([first, endpoint("second")], { by: "p2c", random, attempts: 1 }), { baseMs: 0 }));
+    expect([texts, first.calls]).toEqual([["second"], 1]);
+  });
+
+  test("an error of the input is no endpoint's", async () => {
+    const error = down();
+    const balanced = loadBalance([{ id: "a", processor: opaque }, { id: "b", processor: opaque }]);
+    for (let i = 0; i < 10; i += 1) expect((await ending(balanced, watchedSource(["a"], { failAt: 0, error }))).error).toBe(error);
+    expect(balanced.status().map((state) => state.healthy)).toEqual([true, true]);
+  });
+});
+
+describe("P4: ejection and return", () => {
+  const options = (extra: LoadBalanceOptions = {}): LoadBalanceOptions & { readonly clock: ReturnType<typeof fakeClock> } => ({ by: "round-robin", attempts: 1, ...extra, clock: fakeClock() });
+
+  test("five failures in a row eject for 30 s; half of the endpoints at most are out", async () => {
+    const opts = options();
+    const list = [endpoint("a", fails()), endpoint("b", fails()), endpoint("c"), endpoint("d", fails())];
+    const balanced = loadBalance(list, opts);
+    await ask(balanced, 16);
+    expect(list.map((it) => it.calls)).toEqual([4, 4, 4, 4]);
+    await ask(balanced, 4);
+    expect(balanced.status().map((state) => state.ejectedForMs)).toEqual([30_000, 30_000, 0, 0]);
+    await ask(balanced, 10);
+    expect(list.map((it) => it.calls)).toEqual([5, 5, 10, 10]);
+  });
+
+  test("a success in between starts the row anew; half of twenty calls in ten seconds eject all the same", async () => {
+    const opts = options();
+    let calls = 0;
+    const flaky = endpoint("flaky", () => {
+      calls += 1;
+      if (calls % 2 === 1) throw down();
+    });
+    const balanced = loadBalance([flaky, endpoint("good")], opts);
+    await ask(balanced, 38);
+    expect(balanced.status()[0]?.healthy).toBe(true);
+    await ask(balanced, 4);
+    expect([flaky.calls, balanced.status()[0]?.healthy]).toEqual([21, false]);
+    const slower = options();
+    calls = 0;
+    const patient = loadBalance([flaky, endpoint("good")], slower);
+    for (let i = 0; i < 60; i += 1) {
+      await ask(patient, 1);
+      await slower.clock.advance(600);
+    }
+    expect(patient.status()[0]?.healthy).toBe(true);
+  });
+
+  test("bad parts, full quotas, bugs, leaving and aborts eject nobody", async () => {
+    const errors = [() => new MillraceError("invalid_input", "bad"), () => new MillraceError("rate_limited", "busy"), () => new TypeError("bug")];
+    let i = 0;
+    const opts = options();
+    const balanced = loadBalance([endpoint("a", fails(() => errors[i++ % 3]?.())), endpoint("b")], opts);
+    await ask(balanced, 40);
+    const parked = loadBalance([endpoint("a", never), endpoint("b")], opts);
+    for (let n = 0; n < 20; n += 1) {
+      const controller = new AbortController();
+      const result = ending(parked, "in", { signal: controller.signal });
+      await turns(1);
+      controller.abort("stop");
+      await result;
+    }
+    for (const it of [balanced, parked]) expect(it.status().map((state) => [state.healthy, state.inFlight])).toEqual([[true, 0], [true, 0]]);
+  });
+
+  test("it comes back with a tenth of its share, grows to the whole in 30 s, and one failure sends it away for longer", async () => {
+    const opts = options();
+    let broken = true;
+    const a = endpoint("a", () => {
+      if (broken) throw down();
+    });
+    const balanced = loadBalance([a, endpoint("b")], opts);
+    await ask(balanced, 10);
+    await opts.clock.advance(29_999);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(1);
+    await opts.clock.advance(1);
+    expect(await ask(balanced, 20).then(tally)).toMatchObject({ b: expect.any(Number) });
+    expect(a.calls).toBe(6);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(60_000);
+    broken = false;
+    await opts.clock.advance(60_000);
+    expect((await ask(balanced, 22).then(tally))["a"]).toBe(2);
+    await opts.clock.advance(15_000);
+    expect((await ask(balanced, 30).then(tally))["a"]).toBe(10);
+    await opts.clock.advance(15_000);
+    expect((await ask(balanced, 20).then(tally))["a"]).toBe(10);
+  });
+
+  test("a single endpoint is never ejected", async () => {
+    const balanced = loadBalance([endpoint("a", fails())], options());
+    await ask(balanced, 30);
+    expect(balanced.status()[0]?.healthy).toBe(true);
+  });
+
+  test("R-p2c: of ten, one ten times slower and one failing: the slow one gets less than 3 %, the failing one is out within 5 s, the others are even", async () => {
+    const clock = simulation();
+    const random = seeded(5);
+    const starts: { readonly id: string; readonly atMs: number }[] = [];
+    const list = Array.from({ length: 10 }, (_, i): Endpoint => {
+      const id = i === 0 ? "slow" : i === 1 ? "failing" : `good ${i}`;
+      return {
+        id,
+        async *processor() {
+          starts.push({ id, atMs: clock.now() });
+          await clock.sleep((i === 0 ? 500 : i === 1 ? 5 : 50) * (0.5 + random()));
+          if (i === 1) throw down();
+          yield text("x");
+        },
+      };
+    });
+    const balanced = loadBalance(list, { clock, random });
+    let failures = 0;
+    for (let atMs = 0; atMs < 60_000; atMs += 10) clock.timeout(atMs, () => void run(balanced, "a").collect().catch(() => (failures += 1)));
+    await clock.play(62_000);
+    const counts = tally(starts.map(({ id }) => id));
+    const good = Object.entries(counts).filter(([id]) => id.startsWith("good")).map(([, count]) => count);
+    expect((counts["slow"] ?? 0) / starts.length).toBeLessThan(0.03);
+    expect(starts.filter(({ id, atMs }) => id === "failing" && atMs > 5_000 && atMs < 30_000).length).toBe(0);
+    expect(counts["failing"]).toBeGreaterThan(4);
+    expect(Math.max(...good) / (good.reduce((sum, count) => sum + count, 0) / good.length)).toBeLessThanOrEqual(1.5);
+    expect(failures).toBe(0);
+  });
+});
+
+describe("P4: health checks", () => {
+  const checking = (answers: Record<string, boolean | "late" | "throws">) => {
+    const clock = fakeClock();
+    const checked: string[] = [];
+    const aborted: string[] = [];
+    const balanced = loadBalance(Object.keys(answers).map((id) => endpoint(id)), {
+      by: "round-robin",
+      clock,
+      random: () => 0.5,
+      async health({ id }, signal) {
+        checked.push(id);
+        signal.addEventListener("abort", () => aborted.push(id));
+        if (answers[id] === "throws") throw new Error("check");
+        if (answers[id] === "late") await never();
+        return answers[id] === true;
+      },
+    });
+    return { clock, checked, aborted, balanced, answers };
+  };
+
+  test("two in a row take an endpoint out, three bring it back; no call waits for one", async () => {
+    const { clock, checked, balanced, answers } = checking({ a: false, b: true, c: true });
+    await clock.advance(100_000);
+    expect(checked).toEqual([]); // nothing before the first call
+    expect(tally(await ask(balanced, 3))).toEqual({ a: 1, b: 1, c: 1 });
+    await clock.advance(5_000);
+    expect(checked).toEqual(["a", "b", "c"]);
+    expect(balanced.status()[0]?.healthy).toBe(true);
+    await clock.advance(10_000);
+    expect(balanced.status()[0]?.healthy).toBe(false);
+    expect(tally(await ask(balanced, 4))).toEqual({ b: 2, c: 2 });
+    answers["a"] = true;
+    await clock.advance(20_000);
+    expect(balanced.status()[0]?.healthy).toBe(false);
+    await clock.advance(10_000);
+    expect(balanced.status()[0]?.healthy).toBe(true);
+    await balanced.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a check that throws, or gives no answer in time, is a no; the latter is aborted", async () => {
+    const { clock, aborted, balanced } = checking({ a: "throws", b: "late", c: true, d: true });
+    await ask(balanced, 1);
+    await clock.advance(5_000);
+    expect(clock.pending).toBeGreaterThan(0);
+    await clock.advance(2_000);
+    expect(aborted).toContain("b");
+    await clock.advance(12_000);
+    expect(balanced.status().map((state) => state.healthy)).toEqual([false, false, true, true]);
+    await balanced.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("fewer than half healthy: all are used", async () => {
+    const { clock, balanced } = checking({ a: false, b: false, c: true });
+    await ask(balanced, 1);
+    await clock.advance(20_000);
+    expect(balanced.status().map((state) => state.healthy)).toEqual([false, false, true]);
+    expect(Object.keys(tally(await ask(balanced, 6))).length).toBe(3);
+    await balanced.close();
+  });
+
+  test("without calls for a minute nothing is checked any more, until the next one", async () => {
+    const { clock, checked, balanced } = checking({ a: true });
+    await ask(balanced, 1);
+    await clock.advance(200_000);
+    expect(clock.pending).toBe(0);
+    const before = checked.length;
+    await ask(balanced, 1);
+    await clock.advance(10_000);
+    expect(checked.length).toBeGreaterThan(before);
+    await balanced.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("intervals are jittered by a fifth", async () => {
+    const clock = fakeClock();
+    const random = seeded(3);
+    const atMs: number[] = [];
+    const balanced = loadBalance([endpoint("a")], {
+      clock,
+      random,
+      health: async () => {
+        atMs.push(clock.now());
+        return true;
+      },
+    });
+    for (let i = 0; i < 20; i += 1) {
+      await ask(balanced, 1);
+      await clock.advance(10_000);
+    }
+    await balanced.close();
+    const gaps = atMs.slice(1).map((ms, i) => ms - (atMs[i] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(8_000);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(12_000);
+    expect(Math.max(...gaps) - Math.min(...gaps)).toBeGreaterThan(1_000);
+  });
+});
+
+describe("P4: removed endpoints drain, then close", () => {
+  const closing = (id: string, act?: () => unknown): Endpoint & { readonly closed: number } => {
+    const record = { closed: 0 };
+    const base = endpoint(id, act);
+    return {
+      id,
+      processor: base.processor,
+      async close() {
+        record.closed += 1;
+      },
+      get closed() {
+        return record.closed;
+      },
+    };
+  };
+
+  test("after the last call, once", async () => {
+    const open = gate();
+    const a = closing("a", () => open.promise);
+    const b = closing("b");
+    const balanced = loadBalance([a, b], { by: "round-robin" });
+    const running = ending(balanced);
+    await turns();
+    balanced.update([b]);
+    await turns();
+    expect([a.closed, b.closed]).toEqual([0, 0]);
+    expect(await ask(balanced, 2)).toEqual(["b", "b"]);
+    open.open();
+    expect((await running).texts).toEqual(["a"]);
+    await turns();
+    expect([a.closed, b.closed]).toEqual([1, 0]);
+    await balanced.close();
+    await balanced.close();
+    expect([a.closed, b.closed]).toEqual([1, 1]);
+  });
+
+  test("close() refuses further calls, waits for running ones, and tells what closing failed with", async () => {
+    const open = gate();
+    const error = new Error("close");
+    const a: Endpoint = { ...endpoint("a", () => open.promise), close: () => Promise.reject(error) };
+    const balanced = loadBalance([a]);
+    const running = ending(balanced);
+    await turns();
+    const closed = balanced.close();
+    closed.catch(() => {});
+    expect((await ending(balanced)).error).toMatchObject({ code: "closed" });
+    open.open();
+    expect((await soon(running)).texts).toEqual(["a"]);
+    await expect(soon(closed)).rejects.toBe(error);
+    expect(() => balanced.update([])).toThrow(expect.objectContaining({ code: "closed" }));
+  });
+
+  test("leaving gives the endpoint back, once", async () => {
+    const balanced = loadBalance([{ id: "a", processor: opaque }]);
+    const source = watchedSource(Infinity);
+    for await (const _ of run(pipe(balanced, each((part) => part)), source)) break;
+    const iterator = run(balanced, watchedSource(["a"], { stallAt: 0 }))[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await turns();
+    expect(balanced.status()[0]?.inFlight).toBe(1);
+    await soon(Promise.resolve(iterator.return?.()));
+    await next;
+    expect([source.closed, balanced.status()[0]?.inFlight]).toEqual([1, 0]);
+  });
+});
+
+describe("options", () => {
+  test.each<[() => unknown, string]>([
+    [() => loadBalance("x" as never), "endpoints must be an array"],
+    [() => loadBalance([5] as never), "endpoint 1 must be an object"],
+    [() => loadBalance([{ id: "", processor: opaque }]), "id of endpoint 1 must be a text"],
+    [() => loadBalance([{ id: "a", processor: opaque }, { id: "a", processor: opaque }]), "id of endpoint 2 must be unlike all others"],
+    [() => loadBalance([{ id: "a", processor: 1 as never }]), "processor of endpoint 1 must be a processor"],
+    [() => loadBalance([{ id: "a", processor: opaque, weight: 0 }]), "weight of endpoint 1 must be a positive number"],
+    [() => loadBalance([{ id: "a", processor: opaque, close: 1 as never }]), "close of endpoint 1 must be a function"],
+    [() => loadBalance([], { by: "toString" as never }), "by must be p2c, round-robin, least-loaded, hash"],
+    [() => loadBalance([], { key: 1 as never }), "key must be a function"],
+    [() => loadBalance([], { health: 1 as never }), "health must be a function"],
+    [() => loadBalance([], { attempts: 0 }), "attempts must be a whole number"],
+    [() => loadBalance([], { healthEveryMs: 0 }), "healthEveryMs must be a whole number"],
+    [() => loadBalance([], { healthTimeoutMs: 0.5 }), "healthTimeoutMs must be a whole number"],
+    [() => loadBalance([], { replayBytes: -1 }), "replayBytes must be a whole number"],
+    [() => loadBalance([], { budget: {} as never }), "budget must be a retryBudget()"],
+  ])("%# is refused by name", (make, message) => {
+    expect(make).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(message) }));
+  });
+
+  test("a function that gives no list fails the call", async () => {
+    expect((await ending(loadBalance(() => 5 as never))).error).toMatchObject({ code: "invalid_input" });
+  });
+});
