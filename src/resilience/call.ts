@@ -1,55 +1,19 @@
 /**
- * A call that may be made more than once: attempts one after the other until one comes to the commit point, then that one
- * straight through.
+ * A call that may be made more than once: attempts until one comes to the commit point, then that one straight through.
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
-import { isMillraceError, MillraceError } from "../core/errors.ts";
+import { MillraceError } from "../core/errors.ts";
 import { Fifo } from "../core/fifo.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, isPromise, type Pulled } from "../core/flow.ts";
-import type { Limits } from "../core/limits.ts";
 import type { Part } from "../core/part.ts";
-import type { Processor } from "../core/processor.ts";
 import { reset } from "../core/reset.ts";
 import { left, type Scope } from "../core/scope.ts";
 import { Attempt } from "./attempt.ts";
-import { interrupted, isContent, maxHeld, Tally } from "./commit.ts";
-import { ReplayedInput, weightOf } from "./replay.ts";
-
-/** What is done when an attempt fails after content was handed on. */
-export type AfterCommit = "fail" | "buffer" | "restart";
-
-/** What is tried next. */
-export interface Try {
-  readonly processor: Processor;
-  readonly limits?: Limits | undefined;
-  /** Changes what the attempt hands on. */
-  readonly mark?: ((part: Part) => Part) | undefined;
-  /** Its parts go on where those of the last attempt ended, instead of taking their place. */
-  readonly continues?: boolean;
-}
-
-/** A failure of an attempt, which may be undone by another. */
-export interface Failure {
-  readonly error: unknown;
-  /** Before the commit point. */
-  readonly open: boolean;
-}
-
-/** How a call came to its end. */
-export type CallOutcome = "complete" | "failed" | "left";
-
-/** What every such call is told. */
-export interface CallOptions {
-  /** Who, for messages. */
-  readonly name: string;
-  readonly clock: Clock;
-  readonly afterCommit: AfterCommit;
-  readonly bufferBytes: number;
-  /** Bytes of input that are kept; nothing is kept without. */
-  readonly replayBytes: number | undefined;
-}
+import { interrupted, Tally } from "./commit.ts";
+import { type Failed, type Opening, readOpening } from "./opening.ts";
+import { ReplayedInput } from "./replay.ts";
+import type { CallOptions, CallOutcome, Failure, Try } from "./try.ts";
 
 /** Attempts in a row. What is tried, and when, is up to `next`. */
 export abstract class Call implements Flow {
@@ -57,22 +21,25 @@ export abstract class Call implements Flow {
   protected readonly input: ReplayedInput;
   protected readonly tally: Tally = new Tally();
   protected readonly options: CallOptions;
-  protected attempt: Attempt | undefined = undefined;
   /** Ended, failed or left. */
   protected over = false;
   /** Attempts begun. */
   protected begun = 0;
+  /** Attempts that have neither ended nor failed. */
+  private readonly running = new Set<Attempt>();
+  /** Of attempts that were given up while another came through. */
+  private readonly unwinding: Promise<unknown>[] = [];
   /** Content was handed on. */
-  protected committed = false;
+  private committed = false;
   private mark: ((part: Part) => Part) | undefined = undefined;
-  /** The attempt that came through, once all that was held back before is handed on. */
+  /** The attempt that came through. */
+  private elected: Attempt | undefined = undefined;
+  /** Its parts, once all that was held back before is handed on. */
   private live: Flow | null = null;
   private readonly ready = new Fifo<Part>();
   private driving = false;
   private complete = false;
-  private continuing = false;
   private epoch = 0;
-  private held = 0;
   private closing: Promise<void> | undefined = undefined;
   private wake: (() => void) | undefined = undefined;
   private resolve: ((part: Part | typeof DONE | Promise<typeof DONE>) => void) | undefined = undefined;
@@ -87,11 +54,40 @@ export abstract class Call implements Flow {
   /** What to try first (no failure) or next; nothing: the failure stands. May wait, by `sleep`; what it throws is the failure. */
   protected abstract next(failure: Failure | undefined): Try | undefined | Promise<Try | undefined>;
 
-  /** An attempt came to the commit point, after `ms`. */
+  /** Makes attempts of what is to be tried; gives the first parts of the one that came through. */
+  protected elect(next: Try): Promise<Opening | Failed> {
+    return this.read(this.start(next));
+  }
+
+  /** An attempt came to the commit point. */
   protected onCommit(): void {}
 
   /** Told once. */
   protected onOver(_outcome: CallOutcome, _error?: unknown): void {}
+
+  /** Can an attempt go on where the last one ended? */
+  protected resumes(): boolean {
+    return false;
+  }
+
+  protected start({ processor, limits }: Try): Attempt {
+    this.begun += 1;
+    const attempt = new Attempt(processor, this.input.reader(), this.scope, { number: this.begun, limits });
+    this.running.add(attempt);
+    return attempt;
+  }
+
+  protected read(attempt: Attempt): Promise<Opening | Failed> {
+    const { afterCommit, bufferBytes } = this.options;
+    return readOpening(attempt, afterCommit === "buffer" ? bufferBytes : undefined);
+  }
+
+  /** Another attempt came through. */
+  protected discard(attempt: Attempt, why: unknown): void {
+    this.running.delete(attempt);
+    const unwound = attempt.giveUp(why)?.catch(ignore); // its failures are nobody's any more
+    if (unwound !== undefined) this.unwinding.push(unwound);
+  }
 
   pull(): Pulled {
     const { live } = this;
@@ -103,17 +99,14 @@ export abstract class Call implements Flow {
 
   private first(): Pulled {
     if (this.over) return DONE;
-    const part = this.take();
-    if (part !== undefined) return part;
-    if (this.complete) return this.finish();
-    return this.expect(undefined);
+    return this.take() ?? (this.complete ? this.finish() : this.expect(undefined));
   }
 
   /** What was held back, in its order. */
   private take(): Part | undefined {
     const part = this.ready.shift();
     if (part === undefined) return undefined;
-    if (this.ready.length === 0 && !this.complete) this.live = this.attempt?.flow ?? null;
+    if (this.ready.length === 0 && !this.complete) this.live = this.elected?.flow ?? null;
     return this.hand(part);
   }
 
@@ -131,7 +124,7 @@ export abstract class Call implements Flow {
     return answer;
   }
 
-  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE | Promise<Part | typeof DONE> => {
+  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE | Promise<typeof DONE> => {
     return pulled === DONE ? this.finish() : this.hand(pulled);
   };
 
@@ -154,17 +147,22 @@ export abstract class Call implements Flow {
         const next = isPromise(planned) ? await planned : planned;
         if (this.over) return;
         if (next === undefined) throw failure?.error;
-        this.begin(next);
-        failure = await this.readOn();
+        const opening = await this.elect(next);
         if (this.over) return;
-        if (failure === undefined) break;
+        if (!("error" in opening)) {
+          this.accept(opening, next);
+          break;
+        }
+        failure = { error: opening.error, open: !this.committed };
       }
     } catch (error) {
       return this.fail(error);
     } finally {
       this.driving = false;
     }
-    this.serve();
+    const { resolve } = this;
+    this.resolve = this.reject = undefined;
+    resolve?.(this.take() ?? this.finish());
   }
 
   /** Is there nothing to be done about it? */
@@ -173,67 +171,26 @@ export abstract class Call implements Flow {
     return !open && this.options.afterCommit !== "restart" && !this.resumes();
   }
 
-  /** Can an attempt go on where the last one ended? */
-  protected resumes(): boolean {
-    return false;
-  }
-
-  private begin(next: Try): void {
-    this.begun += 1;
-    this.mark = next.mark;
-    this.held = 0;
-    const attempt = new Attempt(next.processor, this.input.reader(), this.scope, { number: this.begun, limits: next.limits });
-    this.attempt = attempt;
-    this.continuing = next.continues === true;
-  }
-
-  /** Reads the attempt up to its commit point. */
-  private async readOn(): Promise<Failure | undefined> {
-    const { attempt } = this;
-    if (attempt === undefined) return undefined;
-    const restarting = this.committed && !this.continuing;
-    try {
-      for (;;) {
-        const pulled = attempt.flow.pull();
-        const part = isPart(pulled) || pulled === DONE ? pulled : await pulled;
-        if (this.over) return undefined;
-        if (part === DONE) this.complete = true;
-        else this.ready.push(part);
-        if (part !== DONE && !this.commits(part)) continue;
-        break;
-      }
-    } catch (error) {
-      this.ready.clear();
-      return { error, open: !this.committed };
+  /** This is the one. What was handed on before it is taken back, unless it goes on behind it. */
+  private accept({ attempt, parts, complete }: Opening, { mark, continues }: Try): void {
+    this.elected = attempt;
+    this.complete = complete;
+    this.mark = mark;
+    if (this.committed && continues !== true) {
+      this.epoch += 1;
+      this.ready.push(reset(this.epoch));
     }
-    if (restarting) this.takeBack();
+    for (const part of parts) this.ready.push(part);
     this.committed = true;
     if (this.options.afterCommit !== "restart") this.input.release();
     this.onCommit();
-    return undefined;
   }
 
-  /** Is a part, behind those held back, to be handed on? */
-  private commits(part: Part): boolean {
-    if (this.options.afterCommit !== "buffer") return isContent(part) || this.ready.length >= maxHeld;
-    this.held += weightOf(part);
-    return this.held > this.options.bufferBytes;
-  }
-
-  /** What was handed on is taken back, by a part ahead of the new ones. */
-  private takeBack(): void {
-    this.epoch += 1;
-    const rest: Part[] = [];
-    for (let part = this.ready.shift(); part !== undefined; part = this.ready.shift()) rest.push(part);
-    this.tally.clear();
-    this.ready.push(reset(this.epoch));
-    for (const part of rest) this.ready.push(part);
-  }
-
-  /** A failed attempt is over; those of its calls that are still at work hear of it, and get a little time to unwind. */
+  /** Failed attempts are over; those of their calls that are still at work hear of it, and get a little time to unwind. */
   private async drop(error: unknown): Promise<void> {
-    await this.attempt?.abandon(error, this.options.clock);
-    this.attempt = undefined;
+    const { clock } = this.options;
+    await Promise.all([...this.running].map((attempt) => attempt.abandon(error, clock)));
+    this.running.clear();
   }
 
   /** Waits; leaving ends it. */
@@ -248,42 +205,6 @@ export abstract class Call implements Flow {
         resolve();
       };
     });
-  }
-
-  private serve(): void {
-    const { resolve } = this;
-    this.resolve = this.reject = undefined;
-    if (resolve === undefined) return;
-    resolve(this.take() ?? this.finish());
-  }
-
-  /** The natural end; an attempt that stopped early has left its input open. */
-  private finish(): typeof DONE | Promise<typeof DONE> {
-    this.over = true;
-    this.live = null;
-    this.attempt?.end();
-    this.scope.release();
-    this.onOver("complete");
-    const closing = this.input.close(left());
-    return closing === undefined ? DONE : closing.then(() => DONE);
-  }
-
-  private fail(error: unknown): void {
-    if (this.over) return;
-    this.over = true;
-    this.live = null;
-    const told = this.told(error);
-    this.scope.release();
-    this.onOver("failed", error);
-    const closing = allClosed([this.attempt?.giveUp(error), this.input.close(error)]);
-    this.closing = closing;
-    const settle = (): void => {
-      const { reject } = this;
-      this.resolve = this.reject = undefined;
-      reject?.(told);
-    };
-    if (closing === undefined) settle();
-    else closing.then(settle, settle);
   }
 
   /** Refuses another attempt where the input cannot be read again. */
@@ -301,25 +222,51 @@ export abstract class Call implements Flow {
     return interrupted(this.options.name, error, this.tally, this.begun);
   }
 
+  /** The natural end; an attempt that stopped early has left its input open. */
+  private finish(): typeof DONE | Promise<typeof DONE> {
+    this.live = null;
+    this.elected?.end();
+    this.end("complete");
+    const closing = allClosed([this.input.close(left()), ...this.unwinding]);
+    return closing === undefined ? DONE : closing.then(() => DONE);
+  }
+
+  private fail(error: unknown): void {
+    if (this.over) return;
+    const told = this.told(error);
+    this.end("failed", error);
+    this.closing = this.shut(error);
+    const settle = (): void => {
+      const { reject } = this;
+      this.resolve = this.reject = undefined;
+      reject?.(told);
+    };
+    if (this.closing === undefined) settle();
+    else this.closing.then(settle, settle);
+  }
+
   close(why: unknown): Promise<void> | undefined {
     if (!this.over) {
-      this.over = true;
-      this.live = null;
-      this.ready.clear();
-      this.wake?.();
-      this.wake = undefined;
-      this.scope.release();
-      this.onOver("left", why);
-      this.closing = allClosed([this.attempt?.giveUp(why), this.input.close(why)]);
+      this.end("left", why);
+      this.closing = this.shut(why);
       this.closing?.catch(ignore); // told to whoever waits for it
     }
     this.reject?.(why);
     this.resolve = this.reject = undefined;
     return this.closing;
   }
-}
 
-/** Notes on an error how many requests were made; an error that cannot be written on stays as it is. */
-export function noteAttempts(error: unknown, attempts: number): void {
-  if (isMillraceError(error)) Reflect.defineProperty(error, "attempts", { value: attempts, enumerable: true, configurable: true, writable: true });
+  private end(outcome: CallOutcome, error?: unknown): void {
+    this.over = true;
+    this.live = null;
+    this.ready.clear();
+    this.wake?.();
+    this.wake = undefined;
+    this.scope.release();
+    this.onOver(outcome, error);
+  }
+
+  private shut(why: unknown): Promise<void> | undefined {
+    return allClosed([...[...this.running].map((attempt) => attempt.giveUp(why)), this.input.close(why), ...this.unwinding]);
+  }
 }

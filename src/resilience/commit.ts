@@ -7,9 +7,6 @@ import { type Delivered, isMillraceError, MillraceError } from "../core/errors.t
 import type { Part, Usage } from "../core/part.ts";
 import { isReset } from "../core/reset.ts";
 
-/** Empty deltas that are held back at most; behind so many, the next is handed on. */
-export const maxHeld = 1_024;
-
 /** Characters of text that are kept for `partial`: answers are shorter, and a stream without end must not gather. */
 const maxPartialChars = 1_048_576;
 
@@ -77,4 +74,9 @@ export function rootOf(error: unknown): unknown {
     root = root.cause instanceof AggregateError ? root.cause.errors.at(-1) : root.cause; // of all that failed, the last is the failure
   }
   return root;
+}
+
+/** Notes on an error how many requests were made; an error that cannot be written on stays as it is. */
+export function noteAttempts(error: unknown, attempts: number): void {
+  if (isMillraceError(error)) Reflect.defineProperty(error, "attempts", { value: attempts, enumerable: true, configurable: true, writable: true });
 }

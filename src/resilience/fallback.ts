@@ -11,9 +11,10 @@ import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
 import { stagesOf } from "../core/stage.ts";
-import { type AfterCommit, Call, type Failure, type Try } from "./call.ts";
+import { Call } from "./call.ts";
 import { rootOf } from "./commit.ts";
 import { isElsewhere } from "./retry-rules.ts";
+import type { AfterCommit, Failure, Try } from "./try.ts";
 
 /** One that may answer instead. */
 export interface FallbackTarget {

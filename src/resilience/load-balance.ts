@@ -10,7 +10,7 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import { Call, type CallOutcome, type Failure, type Try } from "./call.ts";
+import { Call } from "./call.ts";
 import { rootOf } from "./commit.ts";
 import { type Endpoint, type EndpointState, type EndpointStatus, type Verdict, verdictOf } from "./endpoint.ts";
 import { EndpointPool } from "./endpoint-pool.ts";
@@ -19,6 +19,7 @@ import { keyed, logicalCall } from "./logical-call.ts";
 import { type BalanceBy, picks } from "./pick.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
 import { isElsewhere } from "./retry-rules.ts";
+import type { CallOutcome, Failure, Try } from "./try.ts";
 
 /** Options of `loadBalance`. */
 export interface LoadBalanceOptions {

@@ -10,13 +10,14 @@ import type { Processor } from "../core/processor.ts";
 import { type Resumption, resumptionOf } from "../core/resumable.ts";
 import type { Scope } from "../core/scope.ts";
 import { type Backoff, backoffMs, checkBackoff, hintedMs, hintOf } from "./backoff.ts";
-import { Call, type CallOutcome, type Failure, noteAttempts, type Try } from "./call.ts";
-import { rootOf } from "./commit.ts";
+import { Call } from "./call.ts";
+import { noteAttempts, rootOf } from "./commit.ts";
 import { keyed, logicalCall } from "./logical-call.ts";
 import { Resume } from "./resume.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
 import { isRefreshed, isRetryable } from "./retry-rules.ts";
 import { timeout } from "./timeout.ts";
+import type { CallOutcome, Failure, Try } from "./try.ts";
 
 /** What is about to be tried again. */
 export interface RetryEvent {

@@ -8,6 +8,8 @@ import { type Clock, sleepOn } from "../../src/core/clock.ts";
 /** A clock that plays. */
 export interface Simulation extends Clock {
   play(untilMs: number): Promise<void>;
+  /** Timers that have neither fired nor been cancelled. */
+  readonly pending: number;
 }
 
 /** A clock that goes from timer to timer, one turn of the event loop for all that are due: a hundred thousand take seconds. */
@@ -22,6 +24,11 @@ export function simulation(): Simulation {
       const slot = due.get(atMs) ?? new Set();
       due.set(atMs, slot.add(fire));
       return () => void slot.delete(fire);
+    },
+    get pending() {
+      let count = 0;
+      for (const slot of due.values()) count += slot.size;
+      return count;
     },
     async play(untilMs) {
       await new Promise((resolve) => setImmediate(resolve));
