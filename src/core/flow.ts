@@ -14,6 +14,16 @@ export const DONE: unique symbol = Symbol("millrace.done");
 /** What a part function gives when its `match` refused the part: the part passes by, and nobody took it. */
 export const PASS: unique symbol = Symbol("millrace.pass");
 
+/** What `pullFor` gives when the reader will be told. */
+export const WAIT: unique symbol = Symbol("millrace.wait");
+
+/** Who reads a flow without a promise: told once for each `pullFor` that gave `WAIT`, and never before that has returned. */
+export interface Reader {
+  onPart(part: Part): void;
+  onEnd(): void;
+  onError(error: unknown): void;
+}
+
 /** What `pull` gives. */
 export type Pulled = Part | typeof DONE | Promise<Part | typeof DONE>;
 
@@ -25,6 +35,8 @@ export type Pulled = Part | typeof DONE | Promise<Part | typeof DONE>;
  */
 export interface Flow {
   pull(): Pulled;
+  /** Like `pull`, but where the part is not ready the reader is told: that costs no promise. Not every flow can. */
+  pullFor?(reader: Reader): Part | typeof DONE | typeof WAIT;
   /**
    * Leaves, at once and also while a pull is pending: whoever waits inside is rejected with `why`, everything behind is
    * closed. The promise is of what can unwind; it rejects with the first error of closing. Closing twice is fine.
@@ -45,6 +57,11 @@ export function isPromise(value: unknown): value is PromiseLike<unknown> {
 /** Can it be pulled? */
 export function isFlow(value: object): value is Flow {
   return "pull" in value;
+}
+
+/** Can its reader be told without a promise? */
+export function tells(flow: Flow): flow is Required<Flow> {
+  return flow.pullFor !== undefined;
 }
 
 /** For promises whose outcome is known by other means. */

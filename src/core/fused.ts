@@ -7,7 +7,7 @@
  * @module
  */
 import { type Content, notAResult, toPart } from "./content.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, returnOf } from "./flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, PASS, type Pulled, type Reader, returnOf, tells, WAIT } from "./flow.ts";
 import { closeFrames, Frame } from "./frames.ts";
 import { isReserved } from "./guards.ts";
 import { OpaqueSource } from "./opaque.ts";
@@ -27,14 +27,38 @@ const source = 1;
 const call = 2;
 const frame = 3;
 
+/** A flow as it is read here: `WAIT` where it will tell. */
+interface Upstream extends Pick<Flow, "close"> {
+  pull(): Pulled | typeof WAIT;
+}
+
+/** A flow that tells its reader. In a class of its own, so that the loop does not ask for each part which sort it reads. */
+class Telling implements Upstream {
+  private readonly flow: Required<Flow>;
+  private readonly reader: Reader;
+
+  constructor(flow: Required<Flow>, reader: Reader) {
+    this.flow = flow;
+    this.reader = reader;
+  }
+
+  pull(): Part | typeof DONE | typeof WAIT {
+    return this.flow.pullFor(this.reader);
+  }
+
+  close(why: unknown): Promise<void> | undefined {
+    return this.flow.close(why);
+  }
+}
+
 /** One loop over part functions. */
-export class Fused extends Outlet {
+export class Fused extends Outlet implements Reader {
   protected readonly scope: Scope;
   protected input: FusedInput;
   protected operations: readonly Operation[];
   private opened = false;
   private iterator: AsyncIterator<unknown> | null = null;
-  private flow: Flow | null = null;
+  private flow: Upstream | null = null;
   private finite = false;
   private base: Frame | null = null;
   private top: Frame | null = null;
@@ -67,7 +91,7 @@ export class Fused extends Outlet {
     this.opened = true;
     const { input } = this;
     if (input instanceof OpaqueSource) this.iterator = input.open();
-    else if ("pull" in input) this.flow = input;
+    else if ("pull" in input) this.flow = tells(input) ? new Telling(input, this) : input;
     else if ("open" in input) this.flow = input.open(this.scope);
     else if ("async" in input) this.iterator = input.async[Symbol.asyncIterator]();
     else {
@@ -238,6 +262,8 @@ export class Fused extends Outlet {
       this.settle(step);
     } else if (step === DONE) {
       this.finish();
+    } else if (step === WAIT) {
+      // told by `onPart`, `onEnd` or `onError`
     } else if (step instanceof Failed) {
       this.fail(step.error);
     } else if (step instanceof Promise) {
@@ -264,6 +290,18 @@ export class Fused extends Outlet {
   protected hand(step: Step): void {
     if (isPart(step)) this.settle(step);
     else this.wait(step);
+  }
+
+  onPart(part: Part): void {
+    this.onValue(part);
+  }
+
+  onEnd(): void {
+    this.onValue(DONE);
+  }
+
+  onError(error: unknown): void {
+    this.onThrown(error);
   }
 
   // The callbacks below are made once a flow, not once a part.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DONE, type Flow, isPart, type Pulled } from "./flow.ts";
+import { DONE, type Flow, isPart, type Pulled, type WAIT } from "./flow.ts";
 import type { Part } from "./part.ts";
 import { Left, type Why } from "./scope.ts";
 
@@ -12,7 +12,7 @@ import { Left, type Why } from "./scope.ts";
 export const NEED: unique symbol = Symbol("millrace.need");
 
 /** What a step of the loop gives. */
-export type Step = Part | typeof DONE | typeof NEED | Failed | PromiseLike<unknown>;
+export type Step = Part | typeof DONE | typeof NEED | typeof WAIT | Failed | PromiseLike<unknown>;
 
 /** What a reader gets: a result by `next()`, the bare part by `pull()`. */
 export type Answer = IteratorResult<Part, undefined> | Part | typeof DONE;

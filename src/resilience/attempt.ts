@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { derive } from "../core/derive.ts";
-import { allClosed, type Flow, ignore, isFlow } from "../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isFlow, isPart, type Reader, WAIT } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
 import type { Limits } from "../core/limits.ts";
 import type { Part } from "../core/part.ts";
@@ -87,8 +87,41 @@ export class Attempt {
   }
 }
 
-/** Its calls in flight hear of a failure before what it reads is closed, as they do in a run. */
+/**
+ * The parts of an attempt. Its calls in flight hear of a failure before what it reads is closed, as they do in a run; and it
+ * tells its reader without a promise.
+ */
 class Tried extends Fused {
+  private reader: Reader | null = null;
+  private entering = false;
+
+  pullFor(reader: Reader): Part | typeof DONE | typeof WAIT {
+    if (this.over) return DONE;
+    const step = this.begin();
+    if (isPart(step)) return step;
+    this.reader = reader;
+    this.entering = true;
+    this.wait(step);
+    this.entering = false;
+    return WAIT;
+  }
+
+  protected override settle(part: Part | typeof DONE): void {
+    const { reader } = this;
+    if (reader === null) return super.settle(part);
+    this.reader = null;
+    if (this.entering) queueMicrotask(() => (part === DONE ? reader.onEnd() : reader.onPart(part))); // it does not know yet that it waits
+    else if (part === DONE) reader.onEnd();
+    else reader.onPart(part);
+  }
+
+  protected override settleWithError(error: unknown): void {
+    const { reader } = this;
+    if (reader === null) return super.settleWithError(error);
+    this.reader = null;
+    queueMicrotask(() => reader.onError(error)); // whoever closes this closes its reader in the same turn, and must come first
+  }
+
   protected override fail(error: unknown): void {
     this.scope.end(error)?.catch(ignore);
     super.fail(error);

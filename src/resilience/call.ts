@@ -5,7 +5,7 @@
  */
 import { MillraceError } from "../core/errors.ts";
 import { Fifo } from "../core/fifo.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, isPromise, type Pulled } from "../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, type Reader, tells, WAIT } from "../core/flow.ts";
 import type { Part } from "../core/part.ts";
 import { reset } from "../core/reset.ts";
 import { left, type Scope } from "../core/scope.ts";
@@ -13,10 +13,11 @@ import { Attempt } from "./attempt.ts";
 import { interrupted, Tally } from "./commit.ts";
 import { type Failed, type Opening, readOpening } from "./opening.ts";
 import { ReplayedInput } from "./replay.ts";
+import { type Told, ToldFlow } from "./told-flow.ts";
 import type { CallOptions, CallOutcome, Failure, Try } from "./try.ts";
 
 /** Attempts in a row. What is tried, and when, is up to `next`. */
-export abstract class Call implements Flow {
+export abstract class Call extends ToldFlow {
   protected readonly scope: Scope;
   protected readonly input: ReplayedInput;
   protected readonly tally: Tally = new Tally();
@@ -36,16 +37,16 @@ export abstract class Call implements Flow {
   private elected: Attempt | undefined = undefined;
   /** Its parts, once all that was held back before is handed on. */
   private live: Flow | null = null;
+  private direct: Required<Flow> | null = null;
   private readonly ready = new Fifo<Part>();
   private driving = false;
   private complete = false;
   private epoch = 0;
   private closing: Promise<void> | undefined = undefined;
   private wake: (() => void) | undefined = undefined;
-  private resolve: ((part: Part | typeof DONE | Promise<typeof DONE>) => void) | undefined = undefined;
-  private reject: ((why: unknown) => void) | undefined = undefined;
 
   constructor(upstream: Flow, scope: Scope, options: CallOptions) {
+    super();
     this.options = options;
     this.input = new ReplayedInput(upstream, options.replayBytes);
     this.scope = scope.child((why) => this.close(why)); // while it waits between attempts nobody else would tell it
@@ -56,7 +57,7 @@ export abstract class Call implements Flow {
 
   /** Makes attempts of what is to be tried; gives the first parts of the one that came through. */
   protected elect(next: Try): Promise<Opening | Failed> {
-    return this.read(this.start(next));
+    return this.openingOf(this.start(next));
   }
 
   /** An attempt came to the commit point. */
@@ -77,7 +78,7 @@ export abstract class Call implements Flow {
     return attempt;
   }
 
-  protected read(attempt: Attempt): Promise<Opening | Failed> {
+  protected openingOf(attempt: Attempt): Promise<Opening | Failed> {
     const { afterCommit, bufferBytes } = this.options;
     return readOpening(attempt, afterCommit === "buffer" ? bufferBytes : undefined);
   }
@@ -89,25 +90,72 @@ export abstract class Call implements Flow {
     if (unwound !== undefined) this.unwinding.push(unwound);
   }
 
-  pull(): Pulled {
-    const { live } = this;
-    if (live === null) return this.first();
-    const pulled = live.pull();
-    if (isPart(pulled)) return this.hand(pulled);
-    return pulled === DONE ? this.finish() : pulled.then(this.onPulled, this.onFailed);
+  // Each part comes this way: the usual case is written out.
+  override pullFor(reader: Reader): Told {
+    const { direct } = this;
+    if (direct === null) return super.pullFor(reader);
+    const told = direct.pullFor(this);
+    if (isPart(told)) return this.hand(told);
+    if (told === WAIT || this.last() === WAIT) {
+      this.reader = reader;
+      return WAIT;
+    }
+    return DONE;
   }
 
-  private first(): Pulled {
+  protected override read(): Told {
+    const { live } = this;
+    if (live === null) return this.first();
+    const told = this.readFrom(live);
+    if (isPart(told)) return this.hand(told);
+    return told === DONE ? this.last() : WAIT;
+  }
+
+  private first(): Told {
     if (this.over) return DONE;
-    return this.take() ?? (this.complete ? this.finish() : this.expect(undefined));
+    const part = this.take();
+    if (part !== undefined) return part;
+    if (this.complete) return this.last();
+    if (!this.driving) void this.drive(undefined);
+    return WAIT;
+  }
+
+  /** The end, when what is to be closed has been. */
+  private last(): typeof DONE | typeof WAIT {
+    const closing = this.finish();
+    if (closing === undefined) return DONE;
+    closing.then(
+      () => this.answer(DONE),
+      (error: unknown) => this.refuse(error),
+    );
+    return WAIT;
+  }
+
+  override onPart(part: Part): void {
+    if (!this.over) this.answer(this.hand(part));
+  }
+
+  override onEnd(): void {
+    if (!this.over && this.last() === DONE) this.answer(DONE);
+  }
+
+  override onError(error: unknown): void {
+    if (this.over) return;
+    this.goLive(null);
+    void this.drive({ error, open: false });
   }
 
   /** What was held back, in its order. */
   private take(): Part | undefined {
     const part = this.ready.shift();
     if (part === undefined) return undefined;
-    if (this.ready.length === 0 && !this.complete) this.live = this.elected?.flow ?? null;
+    if (this.ready.length === 0 && !this.complete) this.goLive(this.elected?.flow ?? null);
     return this.hand(part);
+  }
+
+  private goLive(live: Flow | null): void {
+    this.live = live;
+    this.direct = live !== null && tells(live) ? live : null;
   }
 
   private hand(part: Part): Part {
@@ -115,32 +163,13 @@ export abstract class Call implements Flow {
     return this.mark === undefined ? part : this.mark(part);
   }
 
-  private expect(failure: Failure | undefined): Promise<Part | typeof DONE> {
-    const answer = new Promise<Part | typeof DONE>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    if (!this.driving) void this.drive(failure);
-    return answer;
-  }
-
-  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE | Promise<typeof DONE> => {
-    return pulled === DONE ? this.finish() : this.hand(pulled);
-  };
-
-  private readonly onFailed = (error: unknown): Promise<Part | typeof DONE> => {
-    if (this.over) throw error;
-    this.live = null;
-    return this.expect({ error, open: false });
-  };
-
   /** Makes attempts until one comes to the commit point, or `next` knows no more. */
   private async drive(start: Failure | undefined): Promise<void> {
     this.driving = true;
     let failure = start;
     try {
       for (;;) {
-        if (failure !== undefined) await this.drop(failure.error);
+        await (failure === undefined ? undefined : this.drop(failure.error)); // the reader is told after its read has returned
         if (this.over) return;
         if (failure !== undefined && this.stands(failure)) throw failure.error;
         const planned = this.next(failure);
@@ -160,9 +189,8 @@ export abstract class Call implements Flow {
     } finally {
       this.driving = false;
     }
-    const { resolve } = this;
-    this.resolve = this.reject = undefined;
-    resolve?.(this.take() ?? this.finish());
+    const part = this.take() ?? this.last();
+    if (part !== WAIT) this.answer(part);
   }
 
   /** Is there nothing to be done about it? */
@@ -223,12 +251,10 @@ export abstract class Call implements Flow {
   }
 
   /** The natural end; an attempt that stopped early has left its input open. */
-  private finish(): typeof DONE | Promise<typeof DONE> {
-    this.live = null;
+  private finish(): Promise<void> | undefined {
     this.elected?.end();
     this.end("complete");
-    const closing = allClosed([this.input.close(left()), ...this.unwinding]);
-    return closing === undefined ? DONE : closing.then(() => DONE);
+    return allClosed([this.input.close(left()), ...this.unwinding]);
   }
 
   private fail(error: unknown): void {
@@ -236,29 +262,24 @@ export abstract class Call implements Flow {
     const told = this.told(error);
     this.end("failed", error);
     this.closing = this.shut(error);
-    const settle = (): void => {
-      const { reject } = this;
-      this.resolve = this.reject = undefined;
-      reject?.(told);
-    };
+    const settle = (): void => this.refuse(told);
     if (this.closing === undefined) settle();
     else this.closing.then(settle, settle);
   }
 
-  close(why: unknown): Promise<void> | undefined {
+  override close(why: unknown): Promise<void> | undefined {
     if (!this.over) {
       this.end("left", why);
       this.closing = this.shut(why);
       this.closing?.catch(ignore); // told to whoever waits for it
     }
-    this.reject?.(why);
-    this.resolve = this.reject = undefined;
+    this.refuse(why);
     return this.closing;
   }
 
   private end(outcome: CallOutcome, error?: unknown): void {
     this.over = true;
-    this.live = null;
+    this.goLive(null);
     this.ready.clear();
     this.wake?.();
     this.wake = undefined;

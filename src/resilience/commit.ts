@@ -15,10 +15,14 @@ export function isContent(part: Part): boolean {
   return part.kind !== "text" || part.text !== "";
 }
 
+/** Deltas that are joined at a time: the rest of a stream holds no part of its past, and one string in so many is made. */
+const joinedAtOnce = 64;
+
 /** Counts the content that was handed on. */
 export class Tally {
   parts = 0;
   private text = "";
+  private readonly deltas: string[] = [];
   private usage: Usage | undefined = undefined;
   /** Nothing but text of the main stream was handed on. */
   plain = true;
@@ -31,7 +35,7 @@ export class Tally {
     if (!isContent(part)) return;
     this.parts += 1;
     if (kind === "text" && part.substream === "") {
-      if (this.text.length < maxPartialChars) this.text += part.text;
+      if (this.deltas.push(part.text) === joinedAtOnce) this.join();
       return;
     }
     this.plain = false;
@@ -43,10 +47,17 @@ export class Tally {
   clear(): void {
     this.parts = 0;
     this.text = "";
+    this.deltas.length = 0;
     this.usage = undefined;
   }
 
+  private join(): void {
+    if (this.text.length < maxPartialChars) this.text += this.deltas.join("");
+    this.deltas.length = 0;
+  }
+
   get delivered(): Delivered {
+    this.join();
     const { parts, text, usage } = this;
     return usage === undefined ? { parts, text } : { parts, text, usage };
   }

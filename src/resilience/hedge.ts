@@ -131,7 +131,7 @@ class Hedge extends Call {
         const attempt = this.start(next);
         calls.push(attempt);
         running += 1;
-        void this.read(attempt).then((result) => settle(attempt, result));
+        void this.openingOf(attempt).then((result) => settle(attempt, result));
       };
       this.cancel = clock.timeout(afterMs ?? Math.max(leastMs, times.slowMs), () => {
         this.cancel = undefined;

@@ -3,13 +3,14 @@
  */
 import { type Clock, systemClock } from "../core/clock.ts";
 import { MillraceError, received, requireProcessors, type TimeoutPhase } from "../core/errors.ts";
-import { DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
+import { DONE, type Flow, ignore, isPart, WAIT } from "../core/flow.ts";
 import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
 import { Attempt } from "./attempt.ts";
 import { interrupted, isContent, Tally } from "./commit.ts";
+import { type Told, ToldFlow } from "./told-flow.ts";
 import { WaitingClock } from "./waiting-clock.ts";
 
 /** Options of `timeout`. A clock that is not named does not run; where none is named, all do, with their defaults. */
@@ -66,7 +67,7 @@ export function timeout(processor: Processor, options: TimeoutOptions = {}): Pro
   return processorOf([{ kind: "flow", name: "timeout", open: (upstream, scope) => new Timed(processor, upstream, scope, settings) }]);
 }
 
-class Timed implements Flow {
+class Timed extends ToldFlow {
   private readonly settings: Settings;
   private readonly attempt: Attempt;
   private readonly waiting: WaitingClock;
@@ -75,9 +76,12 @@ class Timed implements Flow {
   private cancelTotal: (() => void) | undefined = undefined;
   private begun = false;
   private over = false;
+  /** A part is being waited for. */
+  private waits = false;
   private failure: { readonly error: unknown; readonly closing: Promise<void> | undefined } | undefined = undefined;
 
   constructor(processor: Processor, upstream: Flow, scope: Scope, settings: Settings) {
+    super();
     const { clock, firstPartMs, idleMs, progressMs, totalMs } = settings;
     this.settings = settings;
     this.waiting = new WaitingClock(clock, { firstMs: firstPartMs, idleMs, progressMs }, (phase, ms) => this.expire(phase, ms));
@@ -90,15 +94,19 @@ class Timed implements Flow {
     });
   }
 
-  pull(): Pulled {
-    if (this.failure !== undefined) return this.tellOnce();
+  protected override read(): Told {
+    if (this.failure !== undefined) {
+      void this.tell();
+      return WAIT;
+    }
     if (this.over) return DONE;
     if (!this.begun) this.begin();
-    const pulled = this.attempt.flow.pull();
-    if (isPart(pulled)) return this.hand(pulled);
-    if (pulled === DONE) return this.end();
+    const told = this.readFrom(this.attempt.flow);
+    if (isPart(told)) return this.hand(told);
+    if (told === DONE) return this.end();
+    this.waits = true;
     this.waiting.start();
-    return pulled.then(this.onPulled, this.onFailed);
+    return WAIT;
   }
 
   private begin(): void {
@@ -111,43 +119,46 @@ class Timed implements Flow {
 
   private hand(part: Part): Part {
     this.tally.add(part);
-    if (isContent(part)) this.waiting.progressed();
-    else this.waiting.alive();
+    this.waiting.arrived(isContent(part));
     return part;
   }
 
-  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE | Promise<never> => {
-    this.waiting.stop();
-    if (this.failure !== undefined) return this.tellOnce(); // it came at the very moment
-    return pulled === DONE ? this.end() : this.hand(pulled);
-  };
+  override onPart(part: Part): void {
+    if (this.over) return;
+    this.waits = false;
+    this.answer(this.hand(part));
+  }
 
-  private readonly onFailed = (error: unknown): Promise<never> => {
-    this.waiting.stop();
-    if (this.failure !== undefined) return this.tellOnce();
-    if (!this.over) {
-      this.stop();
-      void this.attempt.giveUp(error)?.catch(ignore); // it has failed: only its calls in flight are to be told
-    }
-    throw error;
-  };
+  override onEnd(): void {
+    if (!this.over) this.answer(this.end());
+  }
+
+  override onError(error: unknown): void {
+    if (this.over) return;
+    this.stop();
+    void this.attempt.giveUp(error)?.catch(ignore); // it has failed: only its calls in flight are to be told
+    this.refuse(error);
+  }
 
   /** A time is up. */
   private expire(phase: TimeoutPhase, ms: number): void {
     if (this.over) return;
+    const { waits } = this;
     this.stop();
     const what = phase === "total" ? "has not ended" : phase === "firstPart" ? "no content" : phase === "idle" ? "no sign of life" : "no further content";
     const late = new MillraceError("timeout", `timeout: ${what} within ${ms} ms`, { phase, retryable: phase !== "total" });
     const error = this.tally.parts > 0 ? interrupted("timeout", late, this.tally, 1) : late;
     this.failure = { error, closing: this.attempt.abandon(late, this.settings.clock) };
+    if (waits) void this.tell();
   }
 
-  /** Rejects, once, when what could unwind has. */
-  private async tellOnce(): Promise<never> {
+  /** Tells of the failure, once, when what could unwind has. */
+  private async tell(): Promise<void> {
     const { failure } = this;
-    this.failure = undefined;
     await failure?.closing;
-    throw failure?.error;
+    if (failure === undefined || failure !== this.failure) return; // it was left meanwhile
+    this.failure = undefined;
+    this.refuse(failure.error);
   }
 
   private end(): typeof DONE {
@@ -158,14 +169,15 @@ class Timed implements Flow {
 
   private stop(): void {
     this.over = true;
-    this.waiting.stop();
     this.waiting.cancel();
     this.cancelTotal?.();
   }
 
-  close(why: unknown): Promise<void> | undefined {
+  override close(why: unknown): Promise<void> | undefined {
     this.failure = undefined;
     this.stop();
-    return this.attempt.giveUp(why);
+    const closing = this.attempt.giveUp(why);
+    this.refuse(why);
+    return closing;
   }
 }

@@ -48,26 +48,29 @@ export class WaitingClock {
     this.arm();
   }
 
-  /** Nobody waits. */
-  stop(): void {
-    if (!this.runs || Number.isNaN(this.fromMs)) return;
-    this.usedMs += this.clock.now() - this.fromMs;
+  /** What was waited for came, or something that was ready. */
+  arrived(isContent: boolean): void {
+    if (isContent) {
+      this.first = false;
+      this.usedMs = 0;
+    } else if (this.runs && !Number.isNaN(this.fromMs)) {
+      this.usedMs += this.clock.now() - this.fromMs;
+    }
     this.fromMs = Number.NaN;
   }
 
-  /** Content came. */
-  progressed(): void {
-    this.first = false;
-    this.usedMs = 0;
-  }
-
-  /** Something came. */
+  /** There was a sign of life while somebody waits. */
   alive(): void {
     if (!Number.isNaN(this.fromMs)) this.aliveMs = this.clock.now();
   }
 
   /** Leaves no timer. */
   cancel(): void {
+    this.fromMs = Number.NaN;
+    this.unset();
+  }
+
+  private unset(): void {
     this.disarm?.();
     this.disarm = undefined;
     this.armedForMs = Infinity;
@@ -84,7 +87,7 @@ export class WaitingClock {
   private arm(): void {
     const dueMs = Math.min(this.contentDueMs, this.idleDueMs);
     if (dueMs >= this.armedForMs) return;
-    this.cancel();
+    this.unset();
     this.armedForMs = dueMs;
     this.disarm = this.clock.timeout(dueMs - this.clock.now(), this.look);
   }
