@@ -8,11 +8,13 @@ import { derive } from "../core/derive.ts";
 import { allClosed, DONE, type Flow, ignore, isFlow, isPart, type Reader, WAIT } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
 import type { Limits } from "../core/limits.ts";
+import { OpaqueSource } from "../core/opaque.ts";
 import type { Part } from "../core/part.ts";
 import { planFor } from "../core/pipeline.ts";
-import { openPlan } from "../core/plan.ts";
+import { type Opened, openPlan } from "../core/plan.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
+import { OpaqueFlow } from "./opaque-flow.ts";
 
 /** Milliseconds that an abandoned attempt gets to unwind; then it is left to itself. */
 const unwindMs = 100;
@@ -51,7 +53,7 @@ export class Attempt {
     };
     this.scope = parent.child(undefined, { output: { emit }, unwinding, ...(limits === undefined ? {} : { limits }) });
     const opened = openPlan(planFor(processor), input, this.scope);
-    this.flow = opened.operations.length === 0 && isFlow(opened.input) ? opened.input : new Tried(opened.input, opened.operations, this.scope);
+    this.flow = flowOf(opened, this.scope);
   }
 
   /** It came to its natural end. */
@@ -85,6 +87,12 @@ export class Attempt {
       unwound.then(stop, stop); // how it ends is of no interest any more
     });
   }
+}
+
+function flowOf({ input, operations }: Opened, scope: Scope): Flow {
+  if (operations.length > 0) return new Tried(input, operations, scope);
+  if (input instanceof OpaqueSource) return new OpaqueFlow(input, scope);
+  return isFlow(input) ? input : new Tried(input, operations, scope);
 }
 
 /**

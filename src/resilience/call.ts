@@ -217,7 +217,7 @@ export abstract class Call extends ToldFlow {
   /** Failed attempts are over; those of their calls that are still at work hear of it, and get a little time to unwind. */
   private async drop(error: unknown): Promise<void> {
     const { clock } = this.options;
-    await Promise.all([...this.running].map((attempt) => attempt.abandon(error, clock)));
+    await Promise.all([...this.running].map(async (attempt) => attempt.abandon(error, clock)));
     this.running.clear();
   }
 
