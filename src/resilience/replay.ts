@@ -16,9 +16,8 @@ export class ReplayedInput {
   private readonly parts: Part[] = [];
   private first = 0;
   private bytes = 0;
+  /** It may be read again, as far as it is within the limit. */
   private keeping: boolean;
-  /** There was more than may be kept, so it cannot be read again. */
-  overflowed = false;
   private readonly readers = new Set<InputReader>();
   private pulling = false;
   private end: { readonly failed: boolean; readonly error?: unknown } | undefined = undefined;
@@ -119,7 +118,6 @@ export class ReplayedInput {
     if (!this.keeping) return;
     this.bytes += weightOf(part);
     if (this.bytes <= this.maxBytes) return;
-    this.overflowed = true;
     this.keeping = false;
     this.trim();
   }

@@ -331,6 +331,15 @@ describe("P4: health checks", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("closing aborts a check that is under way, and sets no timer after it", async () => {
+    const { clock, aborted, balanced } = checking({ a: "late" });
+    await ask(balanced, 1);
+    await clock.advance(5_000);
+    await balanced.close();
+    await turns();
+    expect([aborted, clock.pending]).toEqual([["a"], 0]);
+  });
+
   test("fewer than half healthy: all are used", async () => {
     const { clock, balanced } = checking({ a: false, b: false, c: true });
     await ask(balanced, 1);

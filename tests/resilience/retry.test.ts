@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { debug, each, finish, isMillraceError, json, MillraceError, type Part, pipe, type Processor, run, status, take, text, toolCall } from "../../src/index.ts";
+import { processorOf } from "../../src/core/pipeline.ts";
 import type { Scope } from "../../src/core/scope.ts";
 import { resumable } from "../../src/core/resumable.ts";
+import { Attempt } from "../../src/resilience/attempt.ts";
 import type { Backoff } from "../../src/resilience/backoff.ts";
 import { retry, type RetryEvent, type RetryOptions } from "../../src/resilience/retry.ts";
 import { retryBudget } from "../../src/resilience/retry-budget.ts";
@@ -240,6 +242,29 @@ describe("R3: replay", () => {
     expect((await ending(retry(scripted([[{ throws: error }]]), { ...quick, replayBytes: 0 }), "a")).error).toBe(error);
   });
 
+  test("a credential that was renewed is no use for input beyond the limit", async () => {
+    const model = scripted([[{ throws: new MillraceError("unauthorized", "expired", { retryable: true }) }], ["x"]]);
+    expect((await ending(retry(model, { replayBytes: 1 }), "ab")).error).toMatchObject({ code: "interrupted", cause: { code: "unauthorized" } });
+    expect(model.calls).toBe(1);
+  });
+
+  test("parts that are ready and parts that are waited for keep their order, before the commit point and after it", async () => {
+    let calls = 0;
+    const echo: Processor = async function* (input) {
+      calls += 1;
+      let read = 0;
+      for await (const part of input) {
+        read += 1;
+        if (calls === 1 && read === 4) throw down();
+        if (calls > 1) yield part;
+      }
+    };
+    const split = each((part) => texts([part])[0]?.split("") ?? []);
+    const source = watchedSource(["abc", "d", "", "efg", "h"]);
+    expect((await ending(pipe(split, retry(echo, quick)), source)).texts.join("")).toBe("abcdefgh");
+    expect(source.pulls).toBe(6);
+  });
+
   test("what was recorded is let go at the commit point", async () => {
     const held: WeakRef<object>[] = [];
     const source = async function* (): AsyncGenerator<Part> {
@@ -451,6 +476,20 @@ describe("R4: after the commit point", () => {
     expect(model.calls).toBe(1);
   });
 
+  test("`buffer` holds back as much as `bufferBytes`", async () => {
+    const model = scripted([["abcd", { throws: down() }], ["y"]]);
+    expect((await ending(retry(model, { ...quick, afterCommit: "buffer", bufferBytes: 4 }))).texts).toEqual(["y"]);
+  });
+
+  test("`restart` is refused at the first pull where what leaves is final", async () => {
+    const into = (final: boolean): Processor => {
+      const restarting = retry(scripted([["x"]]), { afterCommit: "restart" });
+      return processorOf([{ kind: "flow", name: "sink", open: (upstream, scope) => new Attempt(restarting, upstream, scope, { number: 1, limits: { final } }).flow }]);
+    };
+    expect((await ending(into(true))).error).toMatchObject({ code: "missing_config" });
+    expect((await ending(into(false))).texts).toEqual(["x"]);
+  });
+
   test("`restart` takes back what was handed on, and begins anew", async () => {
     const model = scripted([["x", { throws: down() }], [{ throws: down() }], ["y", "z"]]);
     const restarting = retry(model, { ...quick, afterCommit: "restart" });
@@ -547,6 +586,29 @@ describe("leaving", () => {
     expect([source.pulls, source.closed]).toEqual([2, 1]);
   });
 
+  test("S19: the end waits for the finally of an input that was not read to its end", async () => {
+    let finished = false;
+    async function* source(): AsyncGenerator<Part> {
+      try {
+        for (;;) yield text("a");
+      } finally {
+        await turns(2);
+        finished = true;
+      }
+    }
+    const first: Processor = async function* (input) {
+      for await (const part of input) {
+        yield part;
+        return;
+      }
+    };
+    for (const stage of [first, take(1)]) {
+      finished = false;
+      expect((await ending(retry(stage), source())).texts).toEqual(["a"]);
+      expect(finished).toBe(true);
+    }
+  });
+
   test("a failed attempt has run its `finally` before the next one begins, and its signal is aborted", async () => {
     const order: string[] = [];
     let calls = 0;
@@ -603,6 +665,7 @@ describe("options", () => {
     [{ afterCommit: "continue" as never }, "afterCommit"],
     [{ retryIf: true as never }, "retryIf"],
     [{ budget: {} as never }, "budget"],
+    [{ budget: { take: () => true } as never }, "budget"],
   ])("%o is refused by name", (options, name) => {
     expect(() => retry(opaque, options)).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(`retry: ${name} must be`) }));
   });

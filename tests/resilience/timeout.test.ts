@@ -95,6 +95,17 @@ describe("R7: each clock has its phase", () => {
     await expect(soon(second)).rejects.toMatchObject({ phase: "firstPart" });
   });
 
+  test.each(["firstPartMs", "idleMs", "progressMs"] as const)("%s may be the only one", async (name) => {
+    const clock = fakeClock();
+    const model = scripted([name === "firstPartMs" ? [never] : ["x", never]]);
+    const result = ending(timeout(model, { [name]: 100, clock }));
+    await clock.advance(99);
+    expect(model.signals[0]?.aborted).toBe(false);
+    await clock.advance(101);
+    const { error } = await soon(result);
+    expect(isMillraceError(error, "interrupted") ? error.cause : error).toMatchObject({ phase: name.slice(0, -2) });
+  });
+
   test("a clock that is not named does not run; without any, all run", async () => {
     const clock = fakeClock();
     const only = ending(timeout(scripted([[never]]), { totalMs: 1_000_000, clock }));
@@ -182,7 +193,6 @@ describe("R7: giving up", () => {
     await turns();
     controller.abort("stop");
     await expect(soon(next)).rejects.toBe("stop");
-    await clock.advance(100);
     expect(clock.pending).toBe(0);
   });
 
