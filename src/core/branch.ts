@@ -4,7 +4,7 @@
  * @module
  */
 import { Fused } from "./fused.ts";
-import { isPart, isPromise, PASS } from "./flow.ts";
+import { ignore, isPart, isPromise, PASS } from "./flow.ts";
 import { Gate } from "./gate.ts";
 import { isReserved } from "./guards.ts";
 import type { Part } from "./part.ts";
@@ -59,6 +59,7 @@ function chain(operations: readonly Operation[], from: number, part: Part, scope
     if (result === undefined) return undefined;
     if (!isPart(result) || isReserved(result)) {
       if (i + 1 === operations.length) return result;
+      if (isPromise(result)) result.then(undefined, ignore); // it may fail before the flow is read, which then tells of it
       return new Fused({ items: [current] }, [() => result, ...operations.slice(i + 1)], scope);
     }
     current = result;

@@ -70,6 +70,21 @@ describe("S37: parallel of part functions", () => {
     }
   });
 
+  test("S32: a later branch that fails within a chain while an earlier one is at work is one error, and silence otherwise", async () => {
+    const error = new Error("second");
+    const open = gate();
+    const slow = each(async (part) => {
+      await open.promise;
+      return part;
+    });
+    const failing = pipe(each(() => Promise.reject(error)), append("!"));
+    const result = run(parallel(slow, failing), "a").collect();
+    result.catch(() => {});
+    await turns(); // a rejection that nobody hears of fails the whole run of the tests
+    open.open();
+    await expect(soon(result)).rejects.toBe(error);
+  });
+
   test("the results of a slower branch that is never reached are closed when the consumer leaves", async () => {
     let closed = 0;
     const generator = each(async function* (part) {
