@@ -9,6 +9,7 @@ import { chunksOf } from "../../kinds/blob-chunks.ts";
 import { checkKey } from "../../kinds/blob-keys.ts";
 import type { BlobContent, BlobGetOptions, BlobInfo, BlobPutOptions, BlobStore } from "../../kinds/blob-store.ts";
 import { boundsOf, checkMetadata } from "../../kinds/blob-store.ts";
+export { memoryKeyValue, type MemoryKeyValueOptions } from "./key-value.ts";
 export { memoryVectorStore, type MemoryVectorStoreOptions } from "./vector-store.ts";
 
 const service = "memory";
