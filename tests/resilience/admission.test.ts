@@ -1,0 +1,141 @@
+import { describe, expect, test } from "vitest";
+import { each, finish, isMillraceError, MillraceError, type Outcome, type Part, type Processor, run, text } from "../../src/index.ts";
+import { DONE, type Flow } from "../../src/core/flow.ts";
+import { processorOf } from "../../src/core/pipeline.ts";
+import { Scope } from "../../src/core/scope.ts";
+import { Admitted, type Door, isRefusal, type Permit } from "../../src/resilience/admission.ts";
+import { watchedSource } from "../../src/testing/watched-source.ts";
+import { gate, opaque, soon, turns } from "../streams/support.ts";
+
+/** A door that lets everyone in, at once or later, and writes down how calls ended. */
+function openDoor(later = false): { readonly door: Door; readonly outcomes: Outcome[] } {
+  const outcomes: Outcome[] = [];
+  const permit: Permit = { release: (outcome) => outcomes.push(outcome) };
+  return { outcomes, door: { enter: () => (later ? { permit: Promise.resolve(permit), leave: () => {} } : permit) } };
+}
+
+const behind = (door: Door, processor: Processor): Processor =>
+  processorOf([{ kind: "flow", name: "door", open: (upstream, scope) => new Admitted(door, processor, upstream, scope) }]);
+const kinds = (outcomes: readonly Outcome[]): string[] => outcomes.map(({ kind }) => kind);
+
+for (const later of [false, true]) {
+  describe(`P0: a call that is let in ${later ? "later" : "at once"} says once how it ended`, () => {
+    test("complete at the end, and when the consumer leaves after the finish part", async () => {
+      const { door, outcomes } = openDoor(later);
+      await run(behind(door, opaque), ["a", "b"]).collect();
+      expect(kinds(outcomes)).toEqual(["complete"]);
+      const model = each((part) => [part, finish({ reason: "stop" })]);
+      for await (const part of run(behind(door, model), "a")) if (part.kind === "finish") break;
+      expect(kinds(outcomes)).toEqual(["complete", "complete"]);
+    });
+
+    test("left when the consumer goes before that, and on an abort, also of a processor that rejects with something else", async () => {
+      const { door, outcomes } = openDoor(later);
+      const model = each((part) => [part, finish({ reason: "stop" })]);
+      for await (const _ of run(behind(door, model), "a")) break;
+      expect(kinds(outcomes)).toEqual(["left"]);
+      const controller = new AbortController();
+      const deaf = each((_part, context) => new Promise<Part>((_, reject) => context.signal.addEventListener("abort", () => reject(new Error("aborted")))));
+      const reading = run(behind(door, deaf), "a", { signal: controller.signal }).collect();
+      await turns(1);
+      controller.abort("enough");
+      await expect(soon(reading)).rejects.toBe("enough");
+      await turns(1);
+      expect(kinds(outcomes)).toEqual(["left", "left"]);
+    });
+
+    test("failed with the error of the processor", async () => {
+      const { door, outcomes } = openDoor(later);
+      const error = new MillraceError("unavailable", "down");
+      for (const fail of [each(() => { throw error; }), each(async () => { throw error; }), async function* (): AsyncGenerator<Part> { yield text("x"); throw error; }]) {
+        await expect(run(behind(door, fail), "a").collect()).rejects.toBe(error);
+      }
+      expect(outcomes).toEqual(Array.from({ length: 3 }, () => ({ kind: "failed", error })));
+    });
+
+    test("left when its input fails, which is not the processor's fault", async () => {
+      const { door, outcomes } = openDoor(later);
+      const input = new MillraceError("unavailable", "the input is down");
+      await expect(run(behind(door, opaque), watchedSource(3, { failAt: 1, error: input })).collect()).rejects.toBe(input);
+      expect(kinds(outcomes)).toEqual(["left"]);
+    });
+
+    test("failed when the processor gives up waiting for its input", async () => {
+      const { door, outcomes } = openDoor(later);
+      const error = new MillraceError("timeout", "too slow");
+      // as a timeout does: it closes what is behind it, which ends its wait for the input with this very error
+      const impatient = processorOf([{ kind: "flow", name: "impatient", open: (upstream) => new Impatient(upstream, error) }]);
+      await expect(soon(run(behind(door, impatient), watchedSource(1, { stallAt: 0 })).collect())).rejects.toBe(error);
+      expect(outcomes).toEqual([{ kind: "failed", error }]);
+    });
+  });
+}
+
+class Impatient implements Flow {
+  private readonly upstream: Flow;
+  private readonly error: unknown;
+  private over = false;
+  constructor(upstream: Flow, error: unknown) {
+    this.upstream = upstream;
+    this.error = error;
+  }
+  pull(): Promise<Part | typeof DONE> | typeof DONE {
+    if (this.over) return DONE;
+    this.over = true;
+    const pulled = this.upstream.pull();
+    void this.upstream.close(this.error);
+    return pulled as Promise<Part | typeof DONE>; // the input is stalled
+  }
+  close(why: unknown): Promise<void> | undefined {
+    return this.upstream.close(why);
+  }
+}
+
+describe("a call that is not let in", () => {
+  /** An input as a flow, and what was done to it. */
+  function input(): Flow & { readonly done: string[] } {
+    const done: string[] = [];
+    return { done, pull: () => { done.push("pull"); return DONE; }, close: () => { done.push("close"); return undefined; } };
+  }
+  const scope = (): Scope => new Scope({}, { emit: () => {} });
+
+  test("closes its input unread before it says why, and is over then", async () => {
+    const error = new MillraceError("unavailable", "full");
+    for (const door of [{ enter: () => { throw error; } }, { enter: () => ({ permit: Promise.reject(error), leave: () => {} }) }]) {
+      const upstream = input();
+      const call = new Admitted(door, opaque, upstream, scope());
+      await expect(call.pull()).rejects.toBe(error);
+      expect([upstream.done, call.pull()]).toEqual([["close"], DONE]);
+    }
+  });
+
+  test("P0: can be told from a call that failed, so that what it took elsewhere can be given back", async () => {
+    const refused = new MillraceError("unavailable", "full");
+    const failed = new MillraceError("unavailable", "down");
+    await expect(run(behind({ enter: () => { throw refused; } }, opaque), "a").collect()).rejects.toBe(refused);
+    await expect(run(behind(openDoor().door, each(() => { throw failed; })), "a").collect()).rejects.toBe(failed);
+    expect([isRefusal(refused), isRefusal(failed), isRefusal("E")]).toEqual([true, false, false]);
+  });
+
+  test("leaving while it waits rejects the wait with the reason, closes the input, and gives back a permit that comes late", async () => {
+    const outcomes: Outcome[] = [];
+    const late = gate();
+    let left = 0;
+    const door: Door = { enter: () => ({ permit: late.promise as Promise<Permit>, leave: () => { left += 1; } }) };
+    const upstream = input();
+    const call = new Admitted(door, opaque, upstream, scope());
+    const pulled = call.pull();
+    await call.close("enough");
+    await expect(pulled).rejects.toBe("enough");
+    late.open({ release: (outcome: Outcome) => outcomes.push(outcome) });
+    await turns(1);
+    expect([upstream.done, left, kinds(outcomes), call.pull()]).toEqual([["close"], 1, ["left"], DONE]);
+  });
+
+  test("a processor that cannot even be opened fails the call, and its permit is given back", async () => {
+    const { door, outcomes } = openDoor(true);
+    const broken = processorOf([{ kind: "flow", name: "broken", open: () => { throw new MillraceError("invalid_input", "broken"); } }]);
+    const error: unknown = await run(behind(door, broken), "a").collect().catch((error: unknown) => error);
+    expect([isMillraceError(error, "invalid_input"), isRefusal(error), kinds(outcomes)]).toEqual([true, false, ["failed"]]);
+  });
+});
