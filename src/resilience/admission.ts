@@ -12,12 +12,15 @@ import type { Part } from "../core/part.ts";
 import type { Outcome, Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
 
+/** How a call ended; `unused` says that it never came to any I/O: it was left first, or refused by another door inside. */
+export type Ending = Outcome | { readonly kind: "unused" };
+
 /** Leave to run one call. */
 export interface Permit {
   /** Sees each part that the call gives. */
   see?(part: Part): void;
   /** Called once, when the call is over. */
-  release(outcome: Outcome): void;
+  release(ending: Ending): void;
 }
 
 /** A place in a queue. */
@@ -36,7 +39,7 @@ export interface Door {
 const refusals = new WeakSet<object>();
 
 /** Was this error the refusal of a call that then did no I/O at all? */
-export function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): boolean {
   return typeof error === "object" && error !== null && refusals.has(error);
 }
 
@@ -55,6 +58,7 @@ export class Admitted implements Flow {
   private branch: Branch | undefined = undefined;
   private permit: Permit | undefined = undefined;
   private sees = false;
+  private given = false;
   private finished = false;
   private over = false;
   // While it waits to be let in.
@@ -79,6 +83,7 @@ export class Admitted implements Flow {
   }
 
   private pass(part: Part): Part {
+    this.given = true;
     if (part.kind === "finish") this.finished = true;
     if (this.sees) this.permit?.see?.(part);
     return part;
@@ -96,15 +101,16 @@ export class Admitted implements Flow {
 
   private readonly onFailed = (error: unknown): never => {
     if (this.over) throw error; // it was left, and this is how the wait ends
-    this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
+    if (!this.given && isRefusal(error)) this.release({ kind: "unused" });
+    else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
     this.branch?.close(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
     throw error;
   };
 
-  private release(outcome: Outcome): void {
+  private release(ending: Ending): void {
     const { permit } = this;
     this.permit = undefined;
-    permit?.release(outcome);
+    permit?.release(ending);
   }
 
   private enter(): Pulled {
@@ -121,7 +127,7 @@ export class Admitted implements Flow {
       this.reject = reject;
       permit.then(
         (granted) => {
-          if (this.over) return granted.release({ kind: "left" });
+          if (this.over) return granted.release({ kind: "unused" });
           resolve(this.open(granted));
         },
         (error: unknown) => {
@@ -138,7 +144,7 @@ export class Admitted implements Flow {
     try {
       this.branch = new Branch(this.processor, this.upstream, this.scope);
     } catch (error) {
-      this.release({ kind: "failed", error });
+      this.release({ kind: "unused" });
       return this.giveUp(error);
     }
     return this.pull();

@@ -4,9 +4,9 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type ErrorCode, invalidOption, isMillraceError, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
-import type { Outcome, Processor } from "../core/processor.ts";
+import type { Processor } from "../core/processor.ts";
 import { type KeyValueStore, requireMarkStore } from "../kinds/key-value.ts";
-import { Admitted, type Door, isRefusal, type Permit, type Waiting } from "./admission.ts";
+import { Admitted, type Door, type Ending, type Permit, type Waiting } from "./admission.ts";
 import { BreakerHints, hintWaitMs } from "./breaker-hints.ts";
 import { BreakerState, type CallResult, type CircuitState } from "./breaker-state.ts";
 export type { CircuitState } from "./breaker-state.ts";
@@ -160,16 +160,12 @@ class Breaker implements Circuit, Door {
     };
     const cancel = this.clock.timeout(hintWaitMs, decide);
     void answer.then(decide);
-    const leave = (): void => {
-      decided = true;
-      cancel();
-    };
-    return { permit: promise, leave };
+    return { permit: promise, leave: cancel };
   }
 
   private admit(): Permit {
     const asked = this.circuit.ask(this.clock.now());
-    if (asked.passes) return { release: (outcome) => this.settle(asked.generation, this.resultOf(outcome)) };
+    if (asked.passes) return { release: (ending) => this.settle(asked.generation, this.resultOf(ending)) };
     const { retryAfterMs } = asked;
     const why = this.circuit.state === "open" ? "is open" : "has its probes under way";
     throw new MillraceError("circuit_open", `circuitBreaker: ${this.name} ${why}, come back in ${Math.ceil(retryAfterMs)} ms`, {
@@ -185,10 +181,10 @@ class Breaker implements Circuit, Door {
     if (before !== "open" && this.circuit.state === "open") this.hints?.tell(this.circuit.untilMs - this.clock.now());
   }
 
-  private resultOf(outcome: Outcome): CallResult {
-    if (outcome.kind === "complete") return "success";
-    if (outcome.kind === "left" || isRefusal(outcome.error) || !this.isFailure(outcome.error)) return "neither";
-    this.lastFailure = outcome.error;
+  private resultOf(ending: Ending): CallResult {
+    if (ending.kind === "complete") return "success";
+    if (ending.kind !== "failed" || !this.isFailure(ending.error)) return "neither";
+    this.lastFailure = ending.error;
     return "failure";
   }
 

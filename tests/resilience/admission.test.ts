@@ -1,22 +1,22 @@
 import { describe, expect, test } from "vitest";
-import { each, finish, isMillraceError, MillraceError, type Outcome, type Part, type Processor, run, text } from "../../src/index.ts";
+import { each, finish, isMillraceError, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
 import { DONE, type Flow } from "../../src/core/flow.ts";
 import { processorOf } from "../../src/core/pipeline.ts";
 import { Scope } from "../../src/core/scope.ts";
-import { Admitted, type Door, isRefusal, type Permit } from "../../src/resilience/admission.ts";
+import { Admitted, type Door, type Ending, type Permit } from "../../src/resilience/admission.ts";
 import { watchedSource } from "../../src/testing/watched-source.ts";
 import { gate, opaque, soon, turns } from "../streams/support.ts";
 
 /** A door that lets everyone in, at once or later, and writes down how calls ended. */
-function openDoor(later = false): { readonly door: Door; readonly outcomes: Outcome[] } {
-  const outcomes: Outcome[] = [];
+function openDoor(later = false): { readonly door: Door; readonly outcomes: Ending[] } {
+  const outcomes: Ending[] = [];
   const permit: Permit = { release: (outcome) => outcomes.push(outcome) };
   return { outcomes, door: { enter: () => (later ? { permit: Promise.resolve(permit), leave: () => {} } : permit) } };
 }
 
 const behind = (door: Door, processor: Processor): Processor =>
   processorOf([{ kind: "flow", name: "door", open: (upstream, scope) => new Admitted(door, processor, upstream, scope) }]);
-const kinds = (outcomes: readonly Outcome[]): string[] => outcomes.map(({ kind }) => kind);
+const kinds = (outcomes: readonly Ending[]): string[] => outcomes.map(({ kind }) => kind);
 
 for (const later of [false, true]) {
   describe(`P0: a call that is let in ${later ? "later" : "at once"} says once how it ended`, () => {
@@ -109,16 +109,23 @@ describe("a call that is not let in", () => {
     }
   });
 
-  test("P0: can be told from a call that failed, so that what it took elsewhere can be given back", async () => {
+  test("P0: is unused at the doors outside, so that they give back what it took; not when something came out before", async () => {
+    const { door, outcomes } = openDoor();
     const refused = new MillraceError("unavailable", "full");
-    const failed = new MillraceError("unavailable", "down");
-    await expect(run(behind({ enter: () => { throw refused; } }, opaque), "a").collect()).rejects.toBe(refused);
-    await expect(run(behind(openDoor().door, each(() => { throw failed; })), "a").collect()).rejects.toBe(failed);
-    expect([isRefusal(refused), isRefusal(failed), isRefusal("E")]).toEqual([true, false, false]);
+    const refusing = behind({ enter: () => { throw refused; } }, opaque);
+    await expect(run(behind(door, refusing), "a").collect()).rejects.toBe(refused);
+    await expect(run(behind(door, pipe(refusing, opaque)), "a").collect()).rejects.toBe(refused);
+    expect(kinds(outcomes)).toEqual(["unused", "unused"]);
+    const second: Processor = async function* (input, context) {
+      yield text("first");
+      yield* refusing(input, context);
+    };
+    await expect(run(behind(door, second), "a").collect()).rejects.toBe(refused);
+    expect(outcomes.at(-1)).toEqual({ kind: "failed", error: refused });
   });
 
   test("leaving while it waits rejects the wait with the reason, closes the input, and gives back a permit that comes late", async () => {
-    const outcomes: Outcome[] = [];
+    const outcomes: Ending[] = [];
     const late = gate();
     let left = 0;
     const door: Door = { enter: () => ({ permit: late.promise as Promise<Permit>, leave: () => { left += 1; } }) };
@@ -127,15 +134,15 @@ describe("a call that is not let in", () => {
     const pulled = call.pull();
     await call.close("enough");
     await expect(pulled).rejects.toBe("enough");
-    late.open({ release: (outcome: Outcome) => outcomes.push(outcome) });
+    late.open({ release: (outcome: Ending) => outcomes.push(outcome) });
     await turns(1);
-    expect([upstream.done, left, kinds(outcomes), call.pull()]).toEqual([["close"], 1, ["left"], DONE]);
+    expect([upstream.done, left, kinds(outcomes), call.pull()]).toEqual([["close"], 1, ["unused"], DONE]);
   });
 
   test("a processor that cannot even be opened fails the call, and its permit is given back", async () => {
     const { door, outcomes } = openDoor(true);
     const broken = processorOf([{ kind: "flow", name: "broken", open: () => { throw new MillraceError("invalid_input", "broken"); } }]);
     const error: unknown = await run(behind(door, broken), "a").collect().catch((error: unknown) => error);
-    expect([isMillraceError(error, "invalid_input"), isRefusal(error), kinds(outcomes)]).toEqual([true, false, ["failed"]]);
+    expect([isMillraceError(error, "invalid_input"), kinds(outcomes)]).toEqual([true, ["unused"]]);
   });
 });
