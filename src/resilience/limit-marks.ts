@@ -97,8 +97,11 @@ export class StoreMarks implements LimitMarks {
 
   ask(steps: MarkSteps): Advanced | Asked {
     if (this.down !== undefined) {
-      this.tryAgain();
-      return this.askHere(steps);
+      try {
+        return this.askHere(steps);
+      } finally {
+        this.tryAgain(); // after it: the store is to hear of this call too
+      }
     }
     const { clock, storeTimeoutMs } = this.options;
     const controller = new AbortController();

@@ -135,6 +135,19 @@ describe("P2: rateLimit", () => {
     await next;
     expect(counted.startedMs).toEqual([0, 500]);
 
+    for (const outputTokens of [NaN, -5, Infinity]) {
+      const nonsense = noted({ outputTokens: 1_000, perMs: 1_000, estimate: { outputTokens: 500 } }, async function* () {
+        yield text("x".repeat(400));
+        yield { ...finish({ reason: "stop" }), usage: { outputTokens } };
+      });
+      for (let i = 0; i < 6; i += 1) await soon(run(nonsense.stage, "a").collect()); // 100 each
+      const more = run(nonsense.stage, "a").collect();
+      await nonsense.clock.advance(99);
+      expect(nonsense.startedMs).toHaveLength(6);
+      await nonsense.clock.advance(1);
+      await more;
+    }
+
     const left = noted({ outputTokens: 1_000, perMs: 1_000, estimate: { outputTokens: 1_000 } }, async function* () {
       for (;;) yield text("x".repeat(400));
     });
@@ -156,6 +169,20 @@ describe("P2: rateLimit", () => {
     await turns(2);
     expect(startedMs).toHaveLength(11);
     await Promise.all(all);
+
+    const end = gate();
+    let failing = true;
+    const cut = noted({ outputTokens: 1_000, perMs: 1_000 }, async function* () {
+      if (failing) throw new MillraceError("unavailable", "down");
+      await end.promise;
+    });
+    await code(cut.call()); // it gave nothing, which says nothing of the size of answers
+    failing = false;
+    const two = [cut.call(), cut.call()];
+    await turns(2);
+    expect(cut.startedMs).toHaveLength(2);
+    end.open();
+    await Promise.all(two);
   });
 
   test("input is counted by the parts, and its real usage put right", async () => {
@@ -190,6 +217,16 @@ describe("P2: what the service says", () => {
     await clock.advance(6_000);
     await Promise.all(all);
     expect(startedMs.map(Math.round)).toEqual([0, 5_000, 5_100, 5_200]);
+  });
+
+  test("a call that needs less does not slip in before that time", async () => {
+    const size = { estimate: { inputTokens: (part: Part) => Number(part.kind === "text" ? part.text : 0) } };
+    const { clock, startedMs, call } = noted({ inputTokens: 100, perMs: 1_000, ...size }, failing([limited(5_000)]));
+    expect(await code(call("90"))).toBe("rate_limited");
+    const small = call("1");
+    await clock.advance(5_000);
+    await small;
+    expect(startedMs).toEqual([0, 5_000]);
   });
 
   test("without a time it empties the limit; a quota that no waiting fills does not", async () => {
@@ -270,16 +307,16 @@ describe("P2: the queue", () => {
     await turns(1);
     await soon(Promise.resolve(iterator.return?.()));
     expect([(await soon(pending)).done, source.closed, limiter.waiting, clock.pending]).toEqual([true, 1, 0, 0]);
+    await soon(call("x")); // all there is room for
     for (let microtasks = 0; microtasks < 20; microtasks += 1) {
       const left = run(stage, "x")[Symbol.asyncIterator]();
       void left.next();
       for (let i = 0; i < microtasks; i += 1) await Promise.resolve();
-      if (startedMs.length > 0) break; // it was let in, and so has paid
       await left.return?.();
       await turns(1);
-      expect([microtasks, limiter.waiting, clock.pending]).toEqual([microtasks, 0, 0]);
+      expect([microtasks, limiter.waiting, clock.pending, startedMs]).toEqual([microtasks, 0, 0, [0]]);
     }
-    await clock.advance(10_000);
+    await clock.advance(1_000);
     await soon(call("x"));
   });
 
@@ -313,12 +350,16 @@ describe("P2: a limit in a store", () => {
     trouble: "none" | "down" | "hangs";
     readonly store: MarkStore;
     asked: number;
+    /** The key that was asked last. */
+    key(): string;
   }
   function shared(): Shared {
     const clock = fakeClock();
     const memory = memoryKeyValue({ clock });
+    let asked = "";
     const it: Shared = {
       clock,
+      key: () => asked || "none",
       memory,
       trouble: "none",
       asked: 0,
@@ -326,6 +367,7 @@ describe("P2: a limit in a store", () => {
         ...memory,
         advance(key, steps, context) {
           it.asked += 1;
+          asked = key;
           if (it.trouble === "down") return Promise.reject(new MillraceError("unavailable", "redis: gone"));
           return it.trouble === "hangs" ? new Promise(() => {}) : memory.advance(key, steps, context);
         },
@@ -450,6 +492,108 @@ describe("P2: a limit in a store", () => {
     expect([limiter.waiting, limiter.processes]).toEqual([1, 5]);
     await it.clock.advance(500);
     await third;
+    const narrow = process(it, { processes: 5, burst: 1, key: "narrow" }); // a fifth of one call would be none
+    await narrow.call();
+    const next = narrow.call();
+    await it.clock.advance(499);
+    expect(narrow.limiter.waiting).toBe(1);
+    await it.clock.advance(1);
+    await soon(next);
+  });
+
+  test("what was taken while the store was down counts when it is back", async () => {
+    const it = shared();
+    const a = process(it, { burst: 10, perMs: 100_000 });
+    await a.call();
+    it.trouble = "down";
+    for (let i = 0; i < 8; i += 1) await soon(a.call());
+    it.trouble = "none";
+    await it.clock.advance(1_000);
+    await soon(a.call()); // the tenth, and the store hears of all
+    await turns(2);
+    const b = process(it, { burst: 10, perMs: 100_000 });
+    const waiting = code(b.call());
+    await turns(2);
+    expect(b.limiter.waiting).toBeGreaterThan(0);
+    await it.clock.advance(60_000);
+    await soon(waiting);
+  });
+
+  test("the store is asked once a call, once a second while it is down, and each question can be given up", async () => {
+    const it = shared();
+    const signals: AbortSignal[] = [];
+    const store: MarkStore = { ...it.store, advance: (key, steps, context) => { if (context?.signal !== undefined) signals.push(context.signal); return it.store.advance(key, steps, context); } };
+    const a = process(it, { store, requests: 1_000 });
+    for (let i = 0; i < 5; i += 1) await a.call();
+    expect(it.asked).toBe(5);
+    it.trouble = "hangs";
+    const iterator = run(a.stage, "a")[Symbol.asyncIterator]();
+    void iterator.next();
+    await turns(1);
+    await iterator.return?.();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false, false, false, true]);
+    it.trouble = "down";
+    await a.call();
+    it.trouble = "hangs";
+    it.asked = 0;
+    for (let i = 0; i < 30; i += 1) {
+      await a.call();
+      await it.clock.advance(100);
+    }
+    expect([it.asked, signals.slice(-2).map(({ aborted }) => aborted)]).toEqual([2, [true, false]]);
+  });
+
+  test("a call that leaves from the middle of the queue does not disturb the first", async () => {
+    const it = shared();
+    const a = process(it, { requests: 1 });
+    await a.call();
+    const first = a.call();
+    const iterator = run(a.stage, "a")[Symbol.asyncIterator]();
+    void iterator.next();
+    await turns(1);
+    it.asked = 0;
+    await iterator.return?.();
+    await turns(1);
+    expect([it.asked, a.limiter.waiting, it.clock.pending]).toEqual([0, 1, 1]);
+    await it.clock.advance(1_000);
+    await first;
+  });
+
+  test("a usage that the store does not take counts here, and the trouble is told once", async () => {
+    const it = shared();
+    const events: string[] = [];
+    const options: Partial<RateLimitOptions> = { outputTokens: 1_000, estimate: { outputTokens: 100 }, onStoreChange: ({ kind }) => events.push(kind) };
+    const end = gate();
+    const a = process(it, options, async function* () { await end.promise; yield finish({ reason: "stop", usage: { outputTokens: 1_100 } }); });
+    const calls = [a.call(), a.call(), a.call()];
+    await turns(3);
+    it.trouble = "down";
+    end.open();
+    await Promise.all(calls);
+    await turns(2);
+    const next = a.call();
+    await it.clock.advance(2_399); // 3,300 tokens and 100 of its own, in a burst of 1,000
+    expect([a.limiter.waiting, events]).toEqual([1, ["down"]]);
+    await it.clock.advance(1);
+    await soon(next);
+  });
+
+  test("left at any moment, a call has paid exactly if it was let in", async () => {
+    const it = shared();
+    let started = 0;
+    const a = process(it, { requests: 1_000, perMs: 1_000_000 }, async function* () { started += 1; yield text("a"); });
+    for (let microtasks = 0; microtasks < 60; microtasks += 1) {
+      const iterator = run(a.stage, "a")[Symbol.asyncIterator]();
+      void iterator.next();
+      if (microtasks % 2 === 1) await turns(1);
+      for (let i = 0; i < microtasks / 2; i += 1) await Promise.resolve();
+      await iterator.return?.();
+      await turns(1);
+      const { aheadMs } = await it.memory.advance(it.key(), {});
+      expect([microtasks, Math.round((aheadMs["requests"] ?? 0) / 1_000), a.limiter.waiting, it.clock.pending]).toEqual([microtasks, started, 0, 0]);
+    }
+    expect(started).toBeGreaterThan(10);
+    expect(started).toBeLessThan(60);
   });
 });
 
