@@ -9,8 +9,8 @@ const buckets = 10;
 /** Calls and failures of the last `windowMs`, give or take a tenth. */
 export class BreakerWindow {
   private readonly bucketMs: number;
-  private readonly calls = new Array<number>(buckets).fill(0);
-  private readonly failures = new Array<number>(buckets).fill(0);
+  private readonly calls = Array.from({ length: buckets }, () => 0);
+  private readonly failures = Array.from({ length: buckets }, () => 0);
   /** Number of the bucket that is being filled, counted from the clock's zero. */
   private latest = 0;
 

@@ -110,20 +110,20 @@ export class Limiter {
   private hear(first: Waiter, answer: Advanced | Asked): void {
     if ("taken" in answer) return this.settle(first, answer);
     this.asked = answer;
-    const done = (): boolean => {
+    const isAwaited = (): boolean => {
       if (this.asked !== answer) return false; // the waiter has left
       this.asked = undefined;
       return true;
     };
     answer.answer.then(
       (advanced) => {
-        if (done()) {
+        if (isAwaited()) {
           this.settle(first, advanced);
           this.serve();
         } else if (advanced.taken) this.marks.move(back(first.steps));
       },
       (error: unknown) => {
-        if (!done()) return;
+        if (!isAwaited()) return;
         this.refuse(first, error);
         this.serve();
       },
