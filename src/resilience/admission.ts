@@ -6,9 +6,10 @@
  *
  * @module
  */
-import { Branch } from "../core/branches.ts";
-import { DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
 import type { Part } from "../core/part.ts";
+import { planFor } from "../core/pipeline.ts";
+import { flowOf, openPlan } from "../core/plan.ts";
 import type { Outcome, Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
 
@@ -55,12 +56,15 @@ export class Admitted implements Flow {
   private readonly processor: Processor;
   private readonly upstream: Heard;
   private readonly scope: Scope;
-  private branch: Branch | undefined = undefined;
+  /** The call, once it was let in. */
+  private flow: Flow | undefined = undefined;
   private permit: Permit | undefined = undefined;
   private sees = false;
   private given = false;
   private finished = false;
+  /** It has ended, failed, was refused or left. */
   private over = false;
+  private closing: Promise<void> | undefined = undefined;
   // While it waits to be let in.
   private waiting: Waiting | undefined = undefined;
   private reject: ((why: unknown) => void) | undefined = undefined;
@@ -69,14 +73,14 @@ export class Admitted implements Flow {
     this.door = door;
     this.processor = processor;
     this.upstream = new Heard(upstream);
-    this.scope = scope;
+    this.scope = scope.child(); // so that those at work inside hear when this call alone is over
   }
 
   pull(): Pulled {
-    const { branch } = this;
+    const { flow } = this;
     if (this.over) return DONE;
-    if (branch === undefined) return this.enter();
-    const pulled = branch.pull();
+    if (flow === undefined) return this.enter();
+    const pulled = flow.pull();
     if (isPart(pulled)) return this.pass(pulled);
     if (pulled === DONE) return this.end();
     return pulled.then(this.onPulled, this.onFailed);
@@ -90,6 +94,8 @@ export class Admitted implements Flow {
   }
 
   private end(): typeof DONE {
+    this.over = true;
+    this.scope.release();
     this.release({ kind: "complete" });
     return DONE;
   }
@@ -101,9 +107,10 @@ export class Admitted implements Flow {
 
   private readonly onFailed = (error: unknown): never => {
     if (this.over) throw error; // it was left, and this is how the wait ends
+    this.over = true;
     if (!this.given && isRefusal(error)) this.release({ kind: "unused" });
     else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
-    this.branch?.close(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
+    this.scope.end(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
     throw error;
   };
 
@@ -142,7 +149,7 @@ export class Admitted implements Flow {
     this.permit = permit;
     this.sees = permit.see !== undefined;
     try {
-      this.branch = new Branch(this.processor, this.upstream, this.scope);
+      this.flow = flowOf(openPlan(planFor(this.processor), this.upstream, this.scope), this.scope);
     } catch (error) {
       this.release({ kind: "unused" });
       return this.giveUp(error);
@@ -159,18 +166,25 @@ export class Admitted implements Flow {
   private async giveUp(error: unknown): Promise<never> {
     this.over = true;
     this.waiting = undefined;
+    this.scope.release();
     await this.upstream.close(error)?.catch(ignore);
     throw error;
   }
 
   close(why: unknown): Promise<void> | undefined {
+    if (!this.over) this.closing = this.leave(why);
+    return this.closing;
+  }
+
+  private leave(why: unknown): Promise<void> | undefined {
     this.over = true;
-    const { branch, waiting, reject } = this;
+    const { flow, scope, waiting, reject } = this;
     this.waiting = this.reject = undefined;
     waiting?.leave();
     reject?.(why);
-    if (branch === undefined) return this.upstream.close(why);
-    const closing = branch.close(why);
+    const inside = scope.end(why);
+    if (flow === undefined) return this.upstream.close(why);
+    const closing = allClosed([flow.close(why), inside]);
     const release = (): void => this.release({ kind: this.finished ? "complete" : "left" });
     if (closing === undefined) release();
     else closing.then(release, release); // until then it is still at work

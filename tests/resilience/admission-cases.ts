@@ -4,7 +4,7 @@
  * @module
  */
 import { describe, expect, test } from "vitest";
-import { debug, each, parallel, pipe, type Processor, run, status, take, text } from "../../src/index.ts";
+import { buffer, debug, each, parallel, pipe, type Processor, run, status, take, text } from "../../src/index.ts";
 import { stalledSource, watchedSource } from "../../src/testing/watched-source.ts";
 import { numbers, opaque, passing, soon, texts, turns } from "../streams/support.ts";
 
@@ -113,6 +113,34 @@ export function admissionCases(name: string, make: () => Wrapper): void {
       await expect(soon(run(wrap(parallel(each(async () => { throw new Error("first"); }), waits)), "a").collect())).rejects.toThrow("first");
       await turns(1);
       expect(aborted).toBe(4);
+    });
+
+    test("the signal that the processor sees aborts when this call alone is left or fails, and not when it came to its end", async () => {
+      const { wrap } = make();
+      let signal: AbortSignal | undefined;
+      const inner = each((part, context) => {
+        signal = context.signal;
+        if (part.kind === "text" && part.text === "E") throw "E";
+        return part;
+      });
+      const seen: (boolean | undefined)[] = [];
+      const look: Processor = async function* (input) {
+        try {
+          yield* input;
+        } catch {
+          yield text("caught");
+        }
+        seen.push(signal?.aborted);
+      };
+      expect(await run(pipe(wrap(inner), take(1), look), ["a", "b"]).text()).toBe("a");
+      expect(await run(pipe(wrap(inner), look), ["a", "E"]).text()).toBe("acaught");
+      expect(await run(pipe(wrap(inner), look), ["a", "b"]).text()).toBe("ab");
+      expect(seen).toEqual([true, true, false]);
+      const iterator = run(pipe(wrap(inner), buffer(8)), ["a", "b"])[Symbol.asyncIterator]();
+      await iterator.next();
+      await turns(1); // the call has ended, its last part waits in the buffer
+      await iterator.return?.();
+      expect(signal?.aborted).toBe(false);
     });
 
     test("closes its input when the processor ends early, and when the consumer does", async () => {
