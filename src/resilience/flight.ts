@@ -1,0 +1,340 @@
+/**
+ * Single flight: one call, many readers.
+ *
+ * A flight looks for a kept answer and, where there is none, makes the call, in a scope of its own: whoever asked first may
+ * leave, the call goes on as long as anybody reads. It is pulled at the pace of its fastest reader. Later readers get what came
+ * before them, then follow live.
+ *
+ * @module
+ */
+import { Branch } from "../core/branches.ts";
+import { MillraceError } from "../core/errors.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
+import { Fused } from "../core/fused.ts";
+import type { Part } from "../core/part.ts";
+import { sizeOf } from "../core/part-size.ts";
+import type { Processor } from "../core/processor.ts";
+import { Scope } from "../core/scope.ts";
+import { notStorable, unpaid } from "./cache-entry.ts";
+import type { CacheEvent } from "./cache-store.ts";
+
+/** How far a reader may be behind the fastest: what the slowest has yet to take is held in memory. */
+const maxLagBytes = 8 * 1024 * 1024;
+
+/** What a part weighs besides its content, so that parts without content are not free. */
+const partOverheadBytes = 128;
+
+/** Bytes that a part counts for. */
+export function weightOf(part: Part): number {
+  return sizeOf(part) + partOverheadBytes;
+}
+
+/** What a flight is given. */
+export interface FlightPlan {
+  readonly processor: Processor;
+  readonly input: readonly Part[];
+  readonly maxEntryBytes: number;
+  readonly storeToolCalls: boolean;
+  find(): Promise<readonly Part[] | undefined>;
+  keep(parts: readonly Part[]): Promise<void>;
+  tell(event: CacheEvent): void;
+  /** No newcomer may join any more. */
+  gone(): void;
+}
+
+type End = { readonly failed: false } | { readonly failed: true; readonly error: unknown };
+
+/** One call and its record. */
+export class Flight {
+  private readonly plan: FlightPlan;
+  private readonly scope: Scope;
+  private call: Branch | undefined = undefined;
+  /** The record, from part number `first` on. */
+  private readonly parts: Part[] = [];
+  private readonly weights: number[] = [];
+  private first = 0;
+  /** Bytes ever recorded. */
+  private weight = 0;
+  /** The record is whole so far, and small enough to be kept. */
+  private keeping = true;
+  private isHit = false;
+  private pulling = false;
+  private end: End | undefined = undefined;
+  private kept: Promise<void> | undefined = undefined;
+  private readonly readers = new Set<FlightReader>();
+  /** Readers whose pull is pending. */
+  waiting = 0;
+  private leader: FlightReader | undefined = undefined;
+  /** Finish parts below this number were handed to somebody, with the usage. */
+  private paid = 0;
+  private trimAt = 64;
+  /** A reader that may not pull by itself asks for more. */
+  private wanted = false;
+  private rouse: () => void = ignore;
+
+  constructor(plan: FlightPlan, from: Scope) {
+    this.plan = plan;
+    const { observe, correlationId } = from;
+    const emit = (part: Part): void => {
+      for (const reader of this.readers) reader.scope.emit(part);
+    };
+    this.scope = new Scope(observe === undefined ? { correlationId } : { correlationId, observe }, { emit });
+  }
+
+  /** A reader, from the first part on. */
+  join(scope: Scope): FlightReader {
+    const reader = new FlightReader(this, scope);
+    this.readers.add(reader);
+    this.leader ??= reader;
+    return reader;
+  }
+
+  /**
+   * Looks, calls, and from then on pulls for readers other than the leader: the stages of the call see the async context of
+   * the run that they were first pulled in, and this function was called there.
+   */
+  async depart(): Promise<void> {
+    const found = await this.plan.find();
+    if (this.readers.size === 0) return; // all have left meanwhile
+    if (found !== undefined) {
+      this.isHit = true;
+      for (const part of found) this.record(part);
+      this.conclude({ failed: false });
+      return;
+    }
+    this.plan.tell({ kind: "miss" });
+    try {
+      this.call = new Branch(this.plan.processor, new Fused({ items: this.plan.input }, [], this.scope), this.scope);
+    } catch (error) {
+      return this.onFailed(error);
+    }
+    this.wake();
+    while (this.end === undefined && this.readers.size > 0) {
+      if (!this.wanted) await new Promise<void>((resolve) => (this.rouse = resolve));
+      this.wanted = false;
+      if (this.end === undefined && !this.pulling && this.readers.size > 0) this.pull();
+    }
+  }
+
+  /** What a reader at this part number gets; nothing when it has to wait. */
+  at(cursor: number, reader: FlightReader): Part | End | undefined {
+    const part = this.parts[cursor - this.first];
+    if (part !== undefined) return part;
+    if (this.end !== undefined) return this.end;
+    if (this.pulling || this.call === undefined) return undefined;
+    if (reader !== this.leader) {
+      this.wanted = true;
+      this.rouse();
+      return undefined;
+    }
+    this.pull();
+    return this.parts[cursor - this.first] ?? this.end;
+  }
+
+  /** What the part with this number weighs. */
+  weightAt(cursor: number): number {
+    return this.weights[cursor - this.first] ?? 0;
+  }
+
+  /** A finish part as its reader sees it: the usage goes to one of them. */
+  finishFor(cursor: number, part: Part): Part {
+    if (this.isHit) return unpaid(part, "hit");
+    if (cursor < this.paid) return unpaid(part, "coalesced");
+    this.paid = cursor + 1;
+    return part;
+  }
+
+  /** What keeps the answer; it never rejects, and a run should not end before it has settled. */
+  get keepsUntil(): Promise<void> | undefined {
+    return this.kept;
+  }
+
+  leave(reader: FlightReader, why: unknown): Promise<void> | undefined {
+    this.readers.delete(reader);
+    if (this.readers.size > 0 || this.end !== undefined) return undefined;
+    this.plan.gone();
+    this.rouse();
+    return this.call === undefined ? undefined : allClosed([this.call.close(why), this.scope.end(why)]);
+  }
+
+  private pull(): void {
+    const pulled = this.call?.pull();
+    if (pulled === undefined) return;
+    if (isPart(pulled)) {
+      this.record(pulled);
+      this.wake();
+    } else if (pulled === DONE) {
+      this.onDone();
+    } else {
+      this.pulling = true;
+      pulled.then(this.onPulled, this.onFailed);
+    }
+  }
+
+  private readonly onPulled = (pulled: Part | typeof DONE): void => {
+    this.pulling = false;
+    if (this.readers.size === 0) return;
+    if (pulled === DONE) return this.onDone();
+    this.record(pulled);
+    this.wake();
+  };
+
+  private readonly onFailed = (error: unknown): void => {
+    this.pulling = false;
+    if (this.end !== undefined) return;
+    this.call?.close(error)?.catch(ignore); // tells calls that are still in flight
+    this.plan.gone();
+    this.conclude({ failed: true, error });
+  };
+
+  /** The natural end, once all that stages asked to wait for has settled. */
+  private onDone(): void {
+    if (this.scope.working) {
+      this.pulling = true;
+      this.scope.settled().then(() => this.complete(), this.onFailed);
+    } else {
+      this.complete();
+    }
+  }
+
+  private complete(): void {
+    const why = this.keeping ? notStorable(this.parts, this.plan.storeToolCalls) : "too large";
+    if (why !== undefined) {
+      this.plan.tell({ kind: "skipped", reason: why });
+      this.plan.gone();
+    } else {
+      // whoever comes before it is kept reads this record
+      this.kept = this.plan.keep([...this.parts]).finally(() => this.plan.gone());
+    }
+    this.conclude({ failed: false });
+  }
+
+  private conclude(end: End): void {
+    this.end = end;
+    if (this.isHit) this.plan.gone();
+    this.rouse();
+    this.wake();
+  }
+
+  private record(part: Part): void {
+    const weight = weightOf(part);
+    this.parts.push(part);
+    this.weights.push(weight);
+    this.weight += weight;
+    if (this.isHit) return;
+    if (this.keeping && this.weight > this.plan.maxEntryBytes) {
+      this.keeping = false; // newcomers would need the part that is let go from now on
+      this.plan.gone();
+    }
+    if (this.weight > maxLagBytes) for (const reader of this.readers) if (this.weight - reader.weight > maxLagBytes) reader.detach(tooSlow());
+    if (!this.keeping && this.parts.length >= this.trimAt) this.trim();
+  }
+
+  /** Lets go of what all have taken. */
+  private trim(): void {
+    let slowest = Infinity;
+    for (const reader of this.readers) slowest = Math.min(slowest, reader.cursor);
+    const count = Math.min(slowest - this.first, this.parts.length);
+    this.parts.splice(0, count);
+    this.weights.splice(0, count);
+    this.first += count;
+    this.trimAt = Math.max(64, this.parts.length * 2);
+  }
+
+  private wake(): void {
+    if (this.waiting > 0) for (const reader of this.readers) reader.wake();
+  }
+}
+
+/** One reader of a flight. */
+export class FlightReader implements Flow {
+  cursor = 0;
+  /** Bytes taken. */
+  weight = 0;
+  readonly scope: Scope;
+  private readonly flight: Flight;
+  private over = false;
+  private failure: { readonly error: unknown } | undefined = undefined;
+  private resolve: ((part: Part | typeof DONE) => void) | undefined = undefined;
+  private reject: ((why: unknown) => void) | undefined = undefined;
+
+  constructor(flight: Flight, scope: Scope) {
+    this.flight = flight;
+    this.scope = scope;
+  }
+
+  pull(): Pulled {
+    if (this.failure !== undefined) {
+      const { error } = this.failure;
+      this.failure = undefined;
+      return Promise.reject(error);
+    }
+    if (this.over) return DONE;
+    const next = this.flight.at(this.cursor, this);
+    if (next !== undefined && !("failed" in next)) return this.take(next);
+    if (next !== undefined && !next.failed) return this.ended();
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+      this.flight.waiting += 1;
+      this.wake();
+    });
+  }
+
+  private settled(): void {
+    if (this.resolve !== undefined) this.flight.waiting -= 1;
+    this.resolve = this.reject = undefined;
+  }
+
+  /** Looks again, if somebody waits. */
+  wake(): void {
+    const { resolve, reject } = this;
+    if (resolve === undefined || reject === undefined) return;
+    const next = this.flight.at(this.cursor, this);
+    if (next === undefined || this.resolve === undefined) return; // looking may itself have woken it
+    this.settled();
+    if (!("failed" in next)) resolve(this.take(next));
+    else if (!next.failed) resolve(this.ended());
+    else {
+      this.over = true;
+      this.flight.leave(this, next.error)?.catch(ignore);
+      reject(next.error);
+    }
+  }
+
+  private take(next: Part): Part {
+    const { flight, cursor } = this;
+    this.weight += flight.weightAt(cursor);
+    this.cursor = cursor + 1;
+    return next.kind === "finish" ? flight.finishFor(cursor, next) : next;
+  }
+
+  private ended(): typeof DONE {
+    this.over = true;
+    const kept = this.flight.keepsUntil;
+    if (kept !== undefined) this.scope.waitUntil(kept);
+    this.flight.leave(this, undefined)?.catch(ignore);
+    return DONE;
+  }
+
+  /** It is too far behind to be waited for. */
+  detach(error: unknown): void {
+    if (this.over) return;
+    this.over = true;
+    this.failure = { error };
+    this.flight.leave(this, error)?.catch(ignore);
+  }
+
+  close(why: unknown): Promise<void> | undefined {
+    this.failure = undefined;
+    this.reject?.(why);
+    this.settled();
+    if (this.over) return undefined;
+    this.over = true;
+    return this.flight.leave(this, why);
+  }
+}
+
+function tooSlow(): MillraceError {
+  return new MillraceError("too_large", `cache: this reader of a shared call is more than ${maxLagBytes} bytes behind the fastest; read faster, or without sharing`);
+}
