@@ -4,7 +4,7 @@
  * @module
  */
 import { type Content, readContent } from "./content.ts";
-import { DONE } from "./flow.ts";
+import { allClosed, DONE } from "./flow.ts";
 import { Fused } from "./fused.ts";
 import type { Part } from "./part.ts";
 import { PartStream } from "./part-stream.ts";
@@ -40,14 +40,24 @@ export function planFor(processor: Processor): Plan {
 
 /** A processor inside a run, over content of its own: its parts, and one way to leave it that closes all of it. */
 export function runInside(processor: Processor, content: Content, scope: Scope): Fused {
-  const inner = scope.child((why) => fused.close(why));
+  const inner = scope.child((why) => (fused.failing ? undefined : fused.close(why)));
   const { input, operations } = openPlan(planFor(processor), content, inner);
   const fused = new Inside(input, operations, inner);
   return fused;
 }
 
-/** Lets its scope go when it is over. */
+/** Lets its scope go when it is over, and ends it when it fails. */
 class Inside extends Fused {
+  /** It closes itself. */
+  failing = false;
+  private scopeClosing: Promise<void> | undefined = undefined;
+
+  protected override fail(error: unknown): void {
+    this.failing = true;
+    this.scopeClosing = this.scope.end(error);
+    super.fail(error);
+  }
+
   protected override settle(part: Part | typeof DONE): void {
     if (part === DONE) this.scope.release();
     super.settle(part);
@@ -55,6 +65,7 @@ class Inside extends Fused {
 
   protected override shut(why: Why): Promise<void> | undefined {
     this.scope.release();
-    return super.shut(why);
+    const closing = super.shut(why);
+    return this.scopeClosing === undefined ? closing : allClosed([closing, this.scopeClosing]);
   }
 }

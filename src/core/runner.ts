@@ -10,7 +10,7 @@ import { ended, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
-import { Left, type Output, type RunOptions, Scope } from "./scope.ts";
+import { Left, type Output, type RunOptions, Scope, type Why } from "./scope.ts";
 import { keepShape } from "./shapes.ts";
 import { type RunWatch, watchRun } from "./watch.ts";
 
@@ -35,6 +35,8 @@ export class Run extends Fused implements Output {
   private settled = false;
   private detach: (() => void) | undefined = undefined;
   private watch: RunWatch | undefined = undefined;
+  /** The scope's own closing, once the run has failed. */
+  private scopeClosing: Promise<void> | undefined = undefined;
   // Of a terminal.
   private sink: Sink | undefined = undefined;
   private delivering = false;
@@ -151,8 +153,13 @@ export class Run extends Fused implements Output {
   }
 
   protected override fail(error: unknown): void {
-    this.scope.end(error)?.catch(ignore);
+    this.scopeClosing = this.scope.end(error);
     super.fail(error);
+  }
+
+  protected override shut(why: Why): Promise<void> | undefined {
+    const closing = super.shut(why);
+    return this.scopeClosing === undefined ? closing : allClosed([closing, this.scopeClosing]);
   }
 
   /** The natural end, once all that stages asked to wait for has settled. */
@@ -163,8 +170,10 @@ export class Run extends Fused implements Output {
       last.then(
         () => this.complete(),
         (error: unknown) => {
-          this.scope.end(error)?.catch(ignore);
-          this.settleWithError(error);
+          const settle = (): void => this.settleWithError(error);
+          const closing = this.scope.end(error);
+          if (closing === undefined) settle();
+          else closing.then(settle, settle);
         },
       );
       return;

@@ -80,6 +80,11 @@ export class Scope implements Context {
     return this.#limits;
   }
 
+  /** The scope that this one is a part of. */
+  get parent(): Scope | undefined {
+    return this.#parent;
+  }
+
   get correlationId(): string {
     return this.#parent?.correlationId ?? (this.#correlationId ||= crypto.randomUUID());
   }

@@ -180,11 +180,13 @@ export class Flight {
   };
 
   private readonly onFailed = (error: unknown): void => {
-    this.pulling = false;
     if (this.end !== undefined) return;
-    this.call?.close(error)?.catch(ignore); // tells calls that are still in flight
+    this.pulling = true; // for ever
     this.plan.gone();
-    this.conclude({ failed: true, error });
+    const conclude = (): void => this.conclude({ failed: true, error });
+    const closing = this.call?.close(error); // tells calls that are still in flight
+    if (closing === undefined) conclude();
+    else closing.then(conclude, conclude);
   };
 
   /** The natural end, once all that stages asked to wait for has settled. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Context, each, interleave, isMillraceError, pipe, run, take, text } from "../../src/index.ts";
+import { batch, type Context, each, interleave, isMillraceError, isolate, pipe, run, take, text } from "../../src/index.ts";
 
 const contextOf = async (input: string | string[], options = {}): Promise<Context[]> => {
   const seen: Context[] = [];
@@ -44,6 +44,23 @@ describe("ids", () => {
 });
 
 describe("signal", () => {
+  test("S22: what was begun in a run inside a stage hears that it has failed, with its error, also where the failure is contained", async () => {
+    const error = new Error("no");
+    const reasons: unknown[] = [];
+    const begins = each((part, { signal }) => {
+      signal.addEventListener("abort", () => reasons.push(signal.reason));
+      return part;
+    });
+    const fails = pipe(begins, async function* (input) {
+      for await (const part of input) yield part;
+      throw error;
+    });
+    await expect(run(batch({ count: 2 }, fails), ["a", "b"]).collect()).rejects.toBe(error);
+    expect(reasons).toEqual([error, error]);
+    await run(isolate(fails), ["a", "b"]).collect();
+    expect(reasons).toEqual([error, error, error, error]);
+  });
+
   test("does not abort at a natural end", async () => {
     const [context] = await contextOf("a");
     expect(context?.signal.aborted).toBe(false);
