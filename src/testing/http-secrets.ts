@@ -26,7 +26,8 @@ export function redactUrl(address: string, secrets: Set<string>): string {
   for (const part of [url.username, url.password]) if (part !== "") secrets.add(decodeURIComponent(part));
   url.username = "";
   url.password = "";
-  for (const [name, value] of [...url.searchParams]) {
+  const given = Array.from(url.searchParams); // changed below while they are read
+  for (const [name, value] of given) {
     if (!isSecretName(name)) continue;
     secrets.add(value);
     url.searchParams.set(name, redacted);
