@@ -103,6 +103,8 @@ describe("P5: what is answered again", () => {
     ["a turn that went wrong before one that did not", [stop("length"), text("x"), stop()]],
     ["a tool call", [toolCall({ id: "1", name: "t", arguments: {} }), stop("tool_calls")]],
     ["a restarted stream", [text("x"), json({ epoch: 1 }, { mimeType: "application/vnd.millrace.reset+json" }), text("y"), stop()]],
+    ["tool calls that are said and not there", [stop("tool_calls")]],
+    ["an error that became a part", [text("x"), codec.decode({ kind: "error", code: "invalid_input", message: "no", ordinal: 0 })]],
     ["a handle in the metadata", [text("x", { metadata: { handle: () => 1 } }), stop()]],
   ])("is not kept: %s", async (_, answer) => {
     const events: CacheEvent[] = [];
@@ -112,6 +114,26 @@ describe("P5: what is answered again", () => {
     await run(processor, "q").collect();
     expect(source.calls).toBe(2);
     expect(events.filter(({ kind }) => kind === "skipped")).toHaveLength(2);
+  });
+
+  test("any answer that is data comes again part for part", async () => {
+    const options = fc.record({ role: fc.constantFrom("user" as const, "assistant" as const), substream: fc.constantFrom("", "draft"), mimeType: fc.constantFrom("text/plain", "text/markdown"), metadata: fc.constantFrom({}, { a: 1 }) });
+    const part = fc.oneof(
+      fc.tuple(fc.string({ unit: "binary" }), options).map(([said, how]) => text(said, how)),
+      fc.tuple(fc.uint8Array({ maxLength: 20 }), options).map(([data, { role, metadata }]) => bytes(data, "image/png", { role, metadata })),
+      fc.constantFrom<Part>(json({ a: [null, 1.5, "x"] }), toolCall({ id: "1", name: "t", arguments: [] })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { maxLength: 8 }), async (answer) => {
+        const source = counted(() => answer);
+        const processor = cached(source.model, { storeToolCalls: true });
+        await run(processor, "q").collect();
+        const hit = await run(processor, "q").collect();
+        expect(hit.map(codec.encode)).toEqual(answer.map(codec.encode));
+        expect(source.calls).toBe(1);
+      }),
+      { numRuns: Number(process.env.PROPERTY_RUNS ?? 200) },
+    );
   });
 
   test("tool calls are kept where that is asked for", async () => {
@@ -377,6 +399,37 @@ describe("CA4: single flight", () => {
     const { pulls } = source;
     await turns();
     expect(source.pulls).toBe(pulls);
+  });
+
+  test("the last reader that leaves waits until the call has unwound", async () => {
+    let unwound = false;
+    const processor = cached(async function* () {
+      try {
+        yield text("a");
+        yield text("b");
+      } finally {
+        await turns(2);
+        unwound = true;
+      }
+    });
+    for await (const _ of run(processor, "q")) break;
+    expect(unwound).toBe(true);
+  });
+
+  test("when the first one leaves while the store is being asked, the others get their answer", async () => {
+    const asked = gate();
+    const source = counted();
+    const store: CacheStore = { ...plainStore(), get: () => asked.promise as Promise<undefined> };
+    const processor = cached(source.model, onStore(store));
+    const first = run(processor, "q")[Symbol.asyncIterator]();
+    const pending = first.next();
+    await turns();
+    const second = run(processor, "q").text();
+    await turns();
+    await first.return?.();
+    asked.open(undefined);
+    expect(await soon(second)).toBe("q#1");
+    expect(await pending).toEqual({ value: undefined, done: true });
   });
 
   test("it is pulled at the pace of its fastest reader, and no further", async () => {

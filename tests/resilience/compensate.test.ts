@@ -74,6 +74,7 @@ describe("P6: what a saga does", () => {
         expect(await caught(run(compensate(steps, { name: "s", retries: 0 }), "x").collect())).toBe(error);
         const before = Array.from({ length: failAt }, (_, i) => String(i));
         expect(log).toEqual([...before, ...before.toReversed().map((i) => `undo ${i}`)]);
+        expect(Object.keys(error)).toEqual([]); // logs show no more than before
         expect(suppressed(error)).toEqual(undoFailsAt < 0 ? [] : [`compensate: step ${undoFailsAt} of s is not undone`]);
       }
     }
@@ -393,6 +394,33 @@ describe("leaving and aborting a saga", () => {
     held.open();
     await turns();
     expect([log.slice(4), signals]).toEqual([["undo b", "undo a of xa"], [false]]);
+  });
+
+  test("leaving while a failed saga is being undone waits for that", async () => {
+    const log: string[] = [];
+    const held = gate();
+    const undo = async (): Promise<void> => {
+      await held.promise;
+      log.push("undo a");
+    };
+    const iterator = run(compensate([step(log, "a", { undo }), { run: failing(new Error("no")) }]), "x")[Symbol.asyncIterator]();
+    const pending = caught(iterator.next());
+    await turns();
+    const leaving = Promise.resolve(iterator.return?.()).then(() => log.push("left"));
+    await turns();
+    expect(log).toEqual(["a"]);
+    held.open();
+    await soon(leaving);
+    expect(log).toEqual(["a", "undo a", "left"]);
+    await pending;
+  });
+
+  test("what several sagas could not undo is listed together", async () => {
+    const error = new Error("no");
+    const undo = (): Promise<never> => Promise.reject(new Error("no undo"));
+    const saga = (name: string, ...more: CompensateStep[]): Processor => compensate([step([], "a", { undo }), ...more], { name, retries: 0 });
+    expect(await caught(run(pipe(saga("one"), saga("two", { run: failing(error) })), "x").collect())).toBe(error);
+    expect(suppressed(error)).toEqual(["compensate: step a of two is not undone", "compensate: step a of one is not undone"]);
   });
 
   test("an abort while a failed saga is being undone rejects at once, and nothing is undone twice", async () => {
