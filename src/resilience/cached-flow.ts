@@ -8,8 +8,9 @@ import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core
 import type { Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import { Flight, type FlightPlan, weightOf } from "./flight.ts";
 import type { CacheEvent, Shelf } from "./cache-store.ts";
+import { Flight, type FlightPlan } from "./flight.ts";
+import { weightOf } from "./part-weight.ts";
 
 /** What all calls of one cache share. */
 export interface CacheDesk {

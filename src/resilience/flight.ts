@@ -12,22 +12,14 @@ import { MillraceError } from "../core/errors.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
 import type { Part } from "../core/part.ts";
-import { sizeOf } from "../core/part-size.ts";
 import type { Processor } from "../core/processor.ts";
 import { Scope } from "../core/scope.ts";
 import { notStorable, unpaid } from "./cache-entry.ts";
 import type { CacheEvent } from "./cache-store.ts";
+import { weightOf } from "./part-weight.ts";
 
 /** How far a reader may be behind the fastest: what the slowest has yet to take is held in memory. */
 const maxLagBytes = 8 * 1024 * 1024;
-
-/** What a part weighs besides its content, so that parts without content are not free. */
-const partOverheadBytes = 128;
-
-/** Bytes that a part counts for. */
-export function weightOf(part: Part): number {
-  return sizeOf(part) + partOverheadBytes;
-}
 
 /** What a flight is given. */
 export interface FlightPlan {

@@ -9,9 +9,9 @@ import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core
 import { Fused } from "../core/fused.ts";
 import { isReserved } from "../core/guards.ts";
 import type { Part } from "../core/part.ts";
-import { sizeOf } from "../core/part-size.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
+import { weightOf } from "./part-weight.ts";
 import { type ActiveSaga, type Ledger, ledgerOf } from "./saga-ledger.ts";
 import { stepOutput, type Undo, type UndoSettings } from "./undo.ts";
 
@@ -125,7 +125,8 @@ export class SagaFlow implements Flow, ActiveSaga {
 
   private remember(part: Part): boolean {
     if (isReserved(part)) return true;
-    this.weight += sizeOf(part);
+    if (this.at === this.plan.steps.length - 1 && this.current().undo === undefined) return true; // nobody will ask for it
+    this.weight += weightOf(part);
     this.output.push(part);
     return this.weight <= this.plan.maxStepBytes;
   }

@@ -1,0 +1,15 @@
+/**
+ * What a part costs while it is held.
+ *
+ * @module
+ */
+import type { Part } from "../core/part.ts";
+import { sizeOf } from "../core/part-size.ts";
+
+/** Bytes that a part takes besides its content, so that parts without content are not free: a guess at an object of eight fields. */
+const overheadBytes = 128;
+
+/** Bytes that a part counts for where parts are held: its content and itself. */
+export function weightOf(part: Part): number {
+  return sizeOf(part) + overheadBytes;
+}
