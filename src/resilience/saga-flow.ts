@@ -7,7 +7,6 @@ import { Branch } from "../core/branches.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
 import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
-import { isReserved } from "../core/guards.ts";
 import type { Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
@@ -124,7 +123,6 @@ export class SagaFlow implements Flow, ActiveSaga {
   }
 
   private remember(part: Part): boolean {
-    if (isReserved(part)) return true;
     if (this.at === this.plan.steps.length - 1 && this.current().undo === undefined) return true; // nobody will ask for it
     this.weight += weightOf(part);
     this.output.push(part);
