@@ -1,16 +1,15 @@
 /**
- * What is worth keeping of an answer, and how it lies in a store.
+ * What is worth keeping of an answer, and how it lies in a store that others share.
  *
  * An entry is "mrc" and its version, a tag of 32 bytes over key and body, and the body: encoded parts as JSON. The tag makes an
  * entry that was damaged, cut, or put under another key a miss; with a secret also one that somebody else wrote.
  *
  * @module
  */
-import { codec } from "../core/codec.ts";
 import { finish } from "../core/constructors.ts";
-import { wellFormed } from "../core/json-border.ts";
-import { type JsonValue, noMetadata, type Part, type Role } from "../core/part.ts";
+import type { Part } from "../core/part.ts";
 import type { Digest } from "./cache-key.ts";
+import { decodeParts, encodeParts } from "./encoded-parts.ts";
 
 const magic = new Uint8Array([0x6d, 0x72, 0x63, 1]); // "mrc", version 1
 const tagBytes = 32;
@@ -46,43 +45,9 @@ export function unpaid(part: Part, how: "hit" | "coalesced"): Part {
   return finish({ reason, rawReason, model, usage: { inputTokens: 0, outputTokens: 0 } }, { role, substream, mimeType, metadata });
 }
 
-/** Texts in a row that differ in nothing else: what an answer in deltas is, and most of what is encoded. */
-interface TextRun {
-  readonly mimeType: string;
-  readonly role: Role;
-  readonly substream: string;
-  readonly texts: string[];
-}
-
-/** Each part as the codec has it, but for runs of texts, of which what is the same is said once. */
-function encoded(parts: readonly Part[]): (JsonValue | TextRun)[] {
-  const values: (JsonValue | TextRun)[] = [];
-  let run: TextRun | undefined;
-  for (const part of parts) {
-    const { kind, mimeType, role, substream } = part;
-    if (kind !== "text" || part.metadata !== noMetadata) {
-      run = undefined;
-      values.push(codec.encode(part));
-    } else if (run !== undefined && run.mimeType === mimeType && run.role === role && run.substream === substream) {
-      run.texts.push(wellFormed(part.text));
-    } else {
-      run = { mimeType: wellFormed(mimeType), role, substream: wellFormed(substream), texts: [wellFormed(part.text)] };
-      values.push(run);
-    }
-  }
-  return values;
-}
-
-/** The parts of one encoded value. */
-function decoded(value: unknown): Part[] {
-  if (typeof value !== "object" || value === null || !("texts" in value) || !Array.isArray(value.texts)) return [codec.decode(value)];
-  const { texts, ...shared } = value;
-  return texts.map((text: unknown) => codec.decode({ kind: "text", ...shared, text }));
-}
-
 /** Parts as bytes. Throws `invalid_input` for parts that are no data, with handles in their metadata for one. */
 export async function packEntry(key: string, parts: readonly Part[], digest: Digest): Promise<Uint8Array> {
-  const body = new TextEncoder().encode(JSON.stringify(encoded(parts)));
+  const body = new TextEncoder().encode(JSON.stringify(encodeParts(parts)));
   const entry = new Uint8Array(headBytes + body.byteLength);
   entry.set(magic);
   entry.set(await tagOf(key, body, digest), magic.length);
@@ -100,7 +65,7 @@ export async function unpackEntry(key: string, entry: Uint8Array, digest: Digest
   if (difference !== 0) return undefined;
   try {
     const values: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-    return Array.isArray(values) ? values.flatMap(decoded) : undefined;
+    return Array.isArray(values) ? decodeParts(values) : undefined;
   } catch {
     return undefined; // written by a version whose parts this one does not know
   }

@@ -10,6 +10,7 @@ import { ignore } from "../core/flow.ts";
 import type { Part } from "../core/part.ts";
 import { packEntry, unpackEntry } from "./cache-entry.ts";
 import type { Digest } from "./cache-key.ts";
+import { decodeParts, encodedBytes, type EncodedParts, encodeParts } from "./encoded-parts.ts";
 import { Lru } from "./lru.ts";
 
 /** What a store must do: a key-value store does. */
@@ -34,69 +35,59 @@ export interface CacheEvent {
   readonly bytes?: number;
 }
 
-/** What a shelf is made of. */
+/** Where answers are kept. Neither call ever rejects. */
+export interface Shelf {
+  /** The parts kept under a key, new ones at each call. */
+  find(key: string): Promise<Part[] | undefined>;
+  /** Keeps parts, unless they are no data or too many. */
+  keep(key: string, parts: readonly Part[]): Promise<void>;
+}
+
+/** What shelves have in common. */
 export interface ShelfOptions {
-  readonly digest: Digest;
   /** Milliseconds that an answer is kept, ten percent more or less. */
   readonly ttlMs: number;
   readonly maxEntryBytes: number;
-  readonly storeTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly tell: (event: CacheEvent) => void;
 }
 
-/** Answers by key. Neither call ever rejects. */
-export class Shelf {
-  private readonly store: Lru | CacheStore;
-  private readonly options: ShelfOptions;
+/** What was stored together must not expire together. */
+function lifeMs({ ttlMs, random }: ShelfOptions): number {
+  return Math.max(1, Math.round(ttlMs * (0.9 + 0.2 * random())));
+}
 
-  constructor(store: Lru | CacheStore, options: ShelfOptions) {
-    this.store = store;
-    this.options = options;
-  }
+/** A shelf in the memory of this process. */
+export function memoryShelf(maxBytes: number, options: ShelfOptions): Shelf {
+  const { clock, maxEntryBytes, tell } = options;
+  const entries = new Lru<EncodedParts>(maxBytes, clock);
+  return {
+    async find(key) {
+      const found = entries.get(key);
+      return found === undefined ? undefined : decodeParts(found);
+    },
+    async keep(key, parts) {
+      let entry: EncodedParts;
+      try {
+        entry = encodeParts(parts);
+      } catch (error) {
+        return tell({ kind: "skipped", reason: "not encodable", error });
+      }
+      const bytes = encodedBytes(entry);
+      if (bytes > maxEntryBytes) return tell({ kind: "skipped", reason: "too large" });
+      entries.set(key, entry, { bytes, ttlMs: lifeMs(options) });
+      tell({ kind: "stored", entries: entries.size, bytes: entries.bytes });
+    },
+  };
+}
 
-  /** The parts kept under a key, new ones at each call. */
-  async find(key: string): Promise<Part[] | undefined> {
-    const { digest, tell } = this.options;
-    try {
-      const found: unknown = await this.inTime((store, signal) => store.get(key, { signal }));
-      if (found === undefined || found === null) return undefined;
-      const parts = found instanceof Uint8Array ? await unpackEntry(key, found, digest) : undefined;
-      if (parts === undefined) tell({ kind: "corrupt" });
-      return parts;
-    } catch (error) {
-      tell({ kind: "store_failed", error });
-      return undefined;
-    }
-  }
-
-  /** Keeps parts, unless they are no data or too many. */
-  async keep(key: string, parts: readonly Part[]): Promise<void> {
-    const { digest, tell, ttlMs, random, maxEntryBytes } = this.options;
-    let entry: Uint8Array;
-    try {
-      entry = await packEntry(key, parts, digest);
-    } catch (error) {
-      return tell({ kind: "skipped", reason: "not encodable", error });
-    }
-    if (entry.byteLength > maxEntryBytes) return tell({ kind: "skipped", reason: "too large" });
-    // what was stored together must not expire together
-    const lifeMs = Math.max(1, Math.round(ttlMs * (0.9 + 0.2 * random())));
-    try {
-      await this.inTime((store, signal) => store.set(key, entry, { ttlMs: lifeMs, signal }));
-      tell({ kind: "stored", ...(this.store instanceof Lru ? { entries: this.store.size, bytes: this.store.bytes } : {}) });
-    } catch (error) {
-      tell({ kind: "store_failed", error });
-    }
-  }
-
-  /** Asks the store; one that others share not for longer than a run would bear. */
-  private async inTime(ask: (store: Lru | CacheStore, signal: AbortSignal) => unknown): Promise<unknown> {
-    const { storeTimeoutMs, clock } = this.options;
+/** A shelf in a store that others share; it is asked for not longer than a run would bear. */
+export function sharedShelf(store: CacheStore, { digest, storeTimeoutMs, ...options }: ShelfOptions & { readonly digest: Digest; readonly storeTimeoutMs: number }): Shelf {
+  const { clock, maxEntryBytes, tell } = options;
+  const inTime = async (ask: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> => {
     const stop = new AbortController();
-    const asked = ask(this.store, stop.signal);
-    if (this.store instanceof Lru) return asked;
+    const asked = ask(stop.signal);
     return new Promise((resolve, reject) => {
       const cancel = clock.timeout(storeTimeoutMs, () => {
         const late = new MillraceError("timeout", `cache: the store did not answer in ${storeTimeoutMs} ms`, { phase: "total" });
@@ -105,5 +96,34 @@ export class Shelf {
       });
       Promise.resolve(asked).then(resolve, reject).finally(cancel).catch(ignore);
     });
-  }
+  };
+  return {
+    async find(key) {
+      try {
+        const found = await inTime((signal) => store.get(key, { signal }));
+        if (found === undefined || found === null) return undefined;
+        const parts = found instanceof Uint8Array ? await unpackEntry(key, found, digest) : undefined;
+        if (parts === undefined) tell({ kind: "corrupt" });
+        return parts;
+      } catch (error) {
+        tell({ kind: "store_failed", error });
+        return undefined;
+      }
+    },
+    async keep(key, parts) {
+      let entry: Uint8Array;
+      try {
+        entry = await packEntry(key, parts, digest);
+      } catch (error) {
+        return tell({ kind: "skipped", reason: "not encodable", error });
+      }
+      if (entry.byteLength > maxEntryBytes) return tell({ kind: "skipped", reason: "too large" });
+      try {
+        await inTime((signal) => store.set(key, entry, { ttlMs: lifeMs(options), signal }));
+        tell({ kind: "stored" });
+      } catch (error) {
+        tell({ kind: "store_failed", error });
+      }
+    },
+  };
 }

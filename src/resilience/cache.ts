@@ -9,9 +9,8 @@ import type { JsonValue, Part } from "../core/part.ts";
 import { processorOf, runInside } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
 import { digestWith, keyBytes, type KeyParts, toHex, writeParts } from "./cache-key.ts";
-import { type CacheEvent, type CacheStore, Shelf } from "./cache-store.ts";
+import { type CacheEvent, type CacheStore, memoryShelf, sharedShelf } from "./cache-store.ts";
 import { type CacheDesk, CachedFlow } from "./cached-flow.ts";
-import { Lru } from "./lru.ts";
 
 /** Of a cache. */
 export interface CacheOptions {
@@ -83,11 +82,11 @@ export function cache(processor: Processor, options: CacheOptions): Processor {
       // nobody to tell: the listener itself is what failed
     }
   };
-  const store = options.store ?? new Lru(options.maxBytes ?? 64 * 1024 * 1024, clock);
   const digest = digestWith(options.secret === undefined ? undefined : secretBytes(options.secret));
+  const shelving = { ttlMs, maxEntryBytes, clock, random, tell };
   const desk: CacheDesk = {
     processor,
-    shelf: new Shelf(store, { digest, ttlMs, maxEntryBytes, storeTimeoutMs, clock, random, tell }),
+    shelf: options.store === undefined ? memoryShelf(options.maxBytes ?? 64 * 1024 * 1024, shelving) : sharedShelf(options.store, { ...shelving, digest, storeTimeoutMs }),
     flights: new Map(),
     maxEntryBytes,
     storeToolCalls: options.storeToolCalls ?? false,

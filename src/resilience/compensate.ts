@@ -37,7 +37,7 @@ export interface CompensateOptions {
   readonly baseMs?: number;
   /** Longest wait before any of them, in milliseconds. @default 20,000 */
   readonly maxMs?: number;
-  /** Bytes of output of a step that are remembered for its undo, 128 a part besides its content; a step that gives more fails. @default 8 MiB */
+  /** Bytes of output of a step that are remembered for its undo, 32 a part besides its content; a step that gives more fails. @default 8 MiB */
   readonly maxStepBytes?: number;
   /** Hears of each step that was undone or could not be. It cannot break a run. */
   readonly onEvent?: (event: SagaEvent) => void;

@@ -43,7 +43,8 @@ export class Flight {
   private call: Branch | undefined = undefined;
   /** The record, from part number `first` on. */
   private readonly parts: Part[] = [];
-  private readonly weights: number[] = [];
+  /** Bytes recorded before each of them. */
+  private readonly offsets: number[] = [];
   private first = 0;
   /** Bytes ever recorded. */
   private weight = 0;
@@ -110,22 +111,14 @@ export class Flight {
 
   /** What a reader at this part number gets; nothing when it has to wait. */
   at(cursor: number, reader: FlightReader): Part | End | undefined {
-    const part = this.parts[cursor - this.first];
-    if (part !== undefined) return part;
+    const index = cursor - this.first;
+    if (index < this.parts.length) return this.parts[index];
     if (this.end !== undefined) return this.end;
     if (this.pulling || this.call === undefined) return undefined;
-    if (reader !== this.leader) {
-      this.wanted = true;
-      this.rouse();
-      return undefined;
-    }
-    this.pull();
-    return this.parts[cursor - this.first] ?? this.end;
-  }
-
-  /** What the part with this number weighs. */
-  weightAt(cursor: number): number {
-    return this.weights[cursor - this.first] ?? 0;
+    if (reader === this.leader) return this.pull();
+    this.wanted = true;
+    this.rouse();
+    return undefined;
   }
 
   /** A finish part as its reader sees it: the usage goes to one of them. */
@@ -149,18 +142,21 @@ export class Flight {
     return this.call === undefined ? undefined : allClosed([this.call.close(why), this.scope.end(why)]);
   }
 
-  private pull(): void {
+  /** What comes next, if it is ready. */
+  private pull(): Part | End | undefined {
     const pulled = this.call?.pull();
-    if (pulled === undefined) return;
     if (isPart(pulled)) {
       this.record(pulled);
       this.wake();
-    } else if (pulled === DONE) {
-      this.onDone();
-    } else {
-      this.pulling = true;
-      pulled.then(this.onPulled, this.onFailed);
+      return pulled;
     }
+    if (pulled === DONE) {
+      this.onDone();
+      return this.end;
+    }
+    this.pulling = true;
+    pulled?.then(this.onPulled, this.onFailed);
+    return undefined;
   }
 
   private readonly onPulled = (pulled: Part | typeof DONE): void => {
@@ -211,17 +207,22 @@ export class Flight {
   }
 
   private record(part: Part): void {
-    const weight = weightOf(part);
     this.parts.push(part);
-    this.weights.push(weight);
-    this.weight += weight;
+    this.offsets.push(this.weight);
+    this.weight += weightOf(part);
     if (this.isHit) return;
     if (this.keeping && this.weight > this.plan.maxEntryBytes) {
       this.keeping = false; // newcomers would need the part that is let go from now on
       this.plan.gone();
     }
-    if (this.weight > maxLagBytes) for (const reader of this.readers) if (this.weight - reader.weight > maxLagBytes) reader.detach(tooSlow());
+    if (this.weight > maxLagBytes) for (const reader of this.readers) if (this.lagOf(reader) > maxLagBytes) reader.detach(tooSlow());
     if (!this.keeping && this.parts.length >= this.trimAt) this.trim();
+  }
+
+  /** Bytes that a reader has yet to take. */
+  private lagOf(reader: FlightReader): number {
+    const offset = this.offsets[reader.cursor - this.first];
+    return offset === undefined ? 0 : this.weight - offset;
   }
 
   /** Lets go of what all have taken. */
@@ -230,7 +231,7 @@ export class Flight {
     for (const reader of this.readers) slowest = Math.min(slowest, reader.cursor);
     const count = Math.min(slowest - this.first, this.parts.length);
     this.parts.splice(0, count);
-    this.weights.splice(0, count);
+    this.offsets.splice(0, count);
     this.first += count;
     this.trimAt = Math.max(64, this.parts.length * 2);
   }
@@ -243,8 +244,6 @@ export class Flight {
 /** One reader of a flight. */
 export class FlightReader implements Flow {
   cursor = 0;
-  /** Bytes taken. */
-  weight = 0;
   readonly scope: Scope;
   private readonly flight: Flight;
   private over = false;
@@ -265,7 +264,7 @@ export class FlightReader implements Flow {
     }
     if (this.over) return DONE;
     const next = this.flight.at(this.cursor, this);
-    if (next !== undefined && !("failed" in next)) return this.take(next);
+    if (isPart(next)) return this.take(next);
     if (next !== undefined && !next.failed) return this.ended();
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -287,7 +286,7 @@ export class FlightReader implements Flow {
     const next = this.flight.at(this.cursor, this);
     if (next === undefined || this.resolve === undefined) return; // looking may itself have woken it
     this.settled();
-    if (!("failed" in next)) resolve(this.take(next));
+    if (isPart(next)) resolve(this.take(next));
     else if (!next.failed) resolve(this.ended());
     else {
       this.over = true;
@@ -297,10 +296,9 @@ export class FlightReader implements Flow {
   }
 
   private take(next: Part): Part {
-    const { flight, cursor } = this;
-    this.weight += flight.weightAt(cursor);
+    const { cursor } = this;
     this.cursor = cursor + 1;
-    return next.kind === "finish" ? flight.finishFor(cursor, next) : next;
+    return next.kind === "finish" ? this.flight.finishFor(cursor, next) : next;
   }
 
   private ended(): typeof DONE {

@@ -8,15 +8,15 @@ import type { Clock } from "../core/clock.ts";
 /** Bytes that an entry costs besides its key and its value: a guess at what the engine needs for a map entry. */
 const entryOverheadBytes = 128;
 
-interface Entry {
-  readonly value: Uint8Array;
+interface Entry<V> {
+  readonly value: V;
   readonly cost: number;
   readonly untilMs: number;
 }
 
 /** A map that forgets. What is past its time is dropped when it is met; there is no timer. */
-export class Lru {
-  private readonly entries = new Map<string, Entry>(); // in the order of use
+export class Lru<V> {
+  private readonly entries = new Map<string, Entry<V>>(); // in the order of use
   private readonly maxBytes: number;
   private readonly clock: Clock;
   private used = 0;
@@ -35,7 +35,7 @@ export class Lru {
     return this.used;
   }
 
-  get(key: string, _options?: unknown): Uint8Array | undefined {
+  get(key: string): V | undefined {
     const entry = this.entries.get(key);
     if (entry === undefined) return undefined;
     this.entries.delete(key);
@@ -48,9 +48,9 @@ export class Lru {
   }
 
   /** Keeps a value, at the cost of those used longest ago; one that is larger than all there is, is not kept. */
-  set(key: string, value: Uint8Array, { ttlMs }: { readonly ttlMs: number }): void {
+  set(key: string, value: V, { bytes, ttlMs }: { readonly bytes: number; readonly ttlMs: number }): void {
     this.delete(key);
-    const cost = value.byteLength + 2 * key.length + entryOverheadBytes;
+    const cost = bytes + 2 * key.length + entryOverheadBytes;
     if (cost > this.maxBytes) return;
     this.used += cost;
     this.entries.set(key, { value, cost, untilMs: this.clock.now() + ttlMs });

@@ -6,8 +6,8 @@
 import type { Part } from "../core/part.ts";
 import { sizeOf } from "../core/part-size.ts";
 
-/** Bytes that a part takes besides its content, so that parts without content are not free: a guess at an object of eight fields. */
-const overheadBytes = 128;
+/** Bytes that a part counts for besides its content, so that parts without content are not free. */
+const overheadBytes = 32;
 
 /** Bytes that a part counts for where parts are held: its content and itself. */
 export function weightOf(part: Part): number {

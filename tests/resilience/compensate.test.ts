@@ -187,11 +187,11 @@ describe("P6: what a saga does", () => {
     const log: string[] = [];
     const large = each(() => bytes(new Uint8Array(60), "application/x"));
     for (const steps of [[step(log, "a", { run: large }), step(log, "b")], [step(log, "a", { run: large })]]) {
-      const error = await caught(run(compensate(steps, { maxStepBytes: 300 }), ["1", "2"]).collect());
+      const error = await caught(run(compensate(steps, { maxStepBytes: 150 }), ["1", "2"]).collect());
       expect(isMillraceError(error, "too_large")).toBe(true);
     }
     expect(log).toEqual(["undo a of bytes,bytes", "undo a of bytes,bytes"]);
-    const endless = compensate([{ run: each((part) => [part, part, part]) }], { maxStepBytes: 300 });
+    const endless = compensate([{ run: each((part) => [part, part, part]) }], { maxStepBytes: 150 });
     expect(await run(endless, ["1", "2"]).collect()).toHaveLength(6); // the last step has no undo, so nothing of it is remembered
   });
 });
