@@ -65,7 +65,12 @@ export function memoryShelf(maxBytes: number, options: ShelfOptions): Shelf {
   return {
     async find(key) {
       const found = entries.get(key);
-      return found === undefined ? undefined : decodeParts(found);
+      try {
+        return found === undefined ? undefined : decodeParts(found);
+      } catch (error) {
+        tell({ kind: "corrupt", error }); // more metadata than the codec lets in, for one
+        return undefined;
+      }
     },
     async keep(key, parts) {
       let entry: EncodedParts;

@@ -9,13 +9,14 @@
  */
 import { Branch } from "../core/branches.ts";
 import { MillraceError } from "../core/errors.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../core/flow.ts";
+import { allClosed, DONE, ignore, isPart } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
 import type { Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
 import { Scope } from "../core/scope.ts";
 import { notStorable, unpaid } from "./cache-entry.ts";
 import type { CacheEvent } from "./cache-store.ts";
+import { type FlightEnd, FlightReader, type ReadFlight } from "./flight-reader.ts";
 import { weightOf } from "./part-weight.ts";
 
 /** How far a reader may be behind the fastest: what the slowest has yet to take is held in memory. */
@@ -34,10 +35,8 @@ export interface FlightPlan {
   gone(): void;
 }
 
-type End = { readonly failed: false } | { readonly failed: true; readonly error: unknown };
-
 /** One call and its record. */
-export class Flight {
+export class Flight implements ReadFlight {
   private readonly plan: FlightPlan;
   private readonly scope: Scope;
   private call: Branch | undefined = undefined;
@@ -52,10 +51,9 @@ export class Flight {
   private keeping = true;
   private isHit = false;
   private pulling = false;
-  private end: End | undefined = undefined;
+  private end: FlightEnd | undefined = undefined;
   private kept: Promise<void> | undefined = undefined;
   private readonly readers = new Set<FlightReader>();
-  /** Readers whose pull is pending. */
   waiting = 0;
   private leader: FlightReader | undefined = undefined;
   /** Finish parts below this number were handed to somebody, with the usage. */
@@ -109,8 +107,7 @@ export class Flight {
     }
   }
 
-  /** What a reader at this part number gets; nothing when it has to wait. */
-  at(cursor: number, reader: FlightReader): Part | End | undefined {
+  at(cursor: number, reader: FlightReader): Part | FlightEnd | undefined {
     const index = cursor - this.first;
     if (index < this.parts.length) return this.parts[index];
     if (this.end !== undefined) return this.end;
@@ -121,7 +118,6 @@ export class Flight {
     return undefined;
   }
 
-  /** A finish part as its reader sees it: the usage goes to one of them. */
   finishFor(cursor: number, part: Part): Part {
     if (this.isHit) return unpaid(part, "hit");
     if (cursor < this.paid) return unpaid(part, "coalesced");
@@ -129,7 +125,6 @@ export class Flight {
     return part;
   }
 
-  /** What keeps the answer; it never rejects, and a run should not end before it has settled. */
   get keepsUntil(): Promise<void> | undefined {
     return this.kept;
   }
@@ -143,7 +138,7 @@ export class Flight {
   }
 
   /** What comes next, if it is ready. */
-  private pull(): Part | End | undefined {
+  private pull(): Part | FlightEnd | undefined {
     const pulled = this.call?.pull();
     if (isPart(pulled)) {
       this.record(pulled);
@@ -199,7 +194,7 @@ export class Flight {
     this.conclude({ failed: false });
   }
 
-  private conclude(end: End): void {
+  private conclude(end: FlightEnd): void {
     this.end = end;
     if (this.isHit) this.plan.gone();
     this.rouse();
@@ -238,92 +233,6 @@ export class Flight {
 
   private wake(): void {
     if (this.waiting > 0) for (const reader of this.readers) reader.wake();
-  }
-}
-
-/** One reader of a flight. */
-export class FlightReader implements Flow {
-  cursor = 0;
-  readonly scope: Scope;
-  private readonly flight: Flight;
-  private over = false;
-  private failure: { readonly error: unknown } | undefined = undefined;
-  private resolve: ((part: Part | typeof DONE) => void) | undefined = undefined;
-  private reject: ((why: unknown) => void) | undefined = undefined;
-
-  constructor(flight: Flight, scope: Scope) {
-    this.flight = flight;
-    this.scope = scope;
-  }
-
-  pull(): Pulled {
-    if (this.failure !== undefined) {
-      const { error } = this.failure;
-      this.failure = undefined;
-      return Promise.reject(error);
-    }
-    if (this.over) return DONE;
-    const next = this.flight.at(this.cursor, this);
-    if (isPart(next)) return this.take(next);
-    if (next !== undefined && !next.failed) return this.ended();
-    return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-      this.flight.waiting += 1;
-      this.wake();
-    });
-  }
-
-  private settled(): void {
-    if (this.resolve !== undefined) this.flight.waiting -= 1;
-    this.resolve = this.reject = undefined;
-  }
-
-  /** Looks again, if somebody waits. */
-  wake(): void {
-    const { resolve, reject } = this;
-    if (resolve === undefined || reject === undefined) return;
-    const next = this.flight.at(this.cursor, this);
-    if (next === undefined || this.resolve === undefined) return; // looking may itself have woken it
-    this.settled();
-    if (isPart(next)) resolve(this.take(next));
-    else if (!next.failed) resolve(this.ended());
-    else {
-      this.over = true;
-      this.flight.leave(this, next.error)?.catch(ignore);
-      reject(next.error);
-    }
-  }
-
-  private take(next: Part): Part {
-    const { cursor } = this;
-    this.cursor = cursor + 1;
-    return next.kind === "finish" ? this.flight.finishFor(cursor, next) : next;
-  }
-
-  private ended(): typeof DONE {
-    this.over = true;
-    const kept = this.flight.keepsUntil;
-    if (kept !== undefined) this.scope.waitUntil(kept);
-    this.flight.leave(this, undefined)?.catch(ignore);
-    return DONE;
-  }
-
-  /** It is too far behind to be waited for. */
-  detach(error: unknown): void {
-    if (this.over) return;
-    this.over = true;
-    this.failure = { error };
-    this.flight.leave(this, error)?.catch(ignore);
-  }
-
-  close(why: unknown): Promise<void> | undefined {
-    this.failure = undefined;
-    this.reject?.(why);
-    this.settled();
-    if (this.over) return undefined;
-    this.over = true;
-    return this.flight.leave(this, why);
   }
 }
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { MillraceError } from "../core/errors.ts";
 import { allClosed, ignore } from "../core/flow.ts";
 import type { Scope } from "../core/scope.ts";
 import { type DoneStep, suppress, undoStep } from "./undo.ts";
@@ -20,6 +21,17 @@ export interface ActiveSaga {
 interface Entry {
   readonly scope: Scope;
   readonly done: DoneStep;
+  /** Which of the run's steps it was. */
+  readonly order: number;
+}
+
+/** What one and the same event ends: it reaches scopes from the inside out, and steps must be undone from the outside in. */
+interface Batch {
+  readonly entries: Entry[];
+  /** Steps being closed: nothing is undone before. */
+  readonly closings: Promise<void>[];
+  /** What could not be undone. */
+  readonly over: Promise<readonly (readonly [Entry, MillraceError])[]>;
 }
 
 const ledgers = new WeakMap<Scope, Ledger>();
@@ -40,11 +52,13 @@ export function ledgerOf(scope: Scope): Ledger {
 /** The steps of one run that can be undone. */
 export class Ledger {
   private entries: Entry[] = [];
+  private steps = 0;
   private readonly active = new Set<ActiveSaga>();
   private readonly watched = new WeakSet<Scope>();
+  private batch: Batch | undefined = undefined;
+  private cutting = false;
   /** Undoing that is under way: one step at a time. */
   private tail: Promise<unknown> = Promise.resolve();
-  private collecting = false;
 
   /** Undoes what was done in a scope when that ends without being complete. */
   watch(scope: Scope): void {
@@ -62,7 +76,8 @@ export class Ledger {
   }
 
   enter(scope: Scope, done: DoneStep): void {
-    this.entries.push({ scope, done });
+    this.steps += 1;
+    this.entries.push({ scope, done, order: this.steps });
   }
 
   /**
@@ -70,34 +85,50 @@ export class Ledger {
    * `why` as `suppressed`; the promise rejects with the first of it, for when there is no other error.
    */
   undo(scope: Scope, why: unknown): Promise<void> | undefined {
-    if (this.collecting) return undefined; // whoever closes us here undoes all of it
-    this.collecting = true;
-    const cuts: (Promise<void> | undefined)[] = [];
-    // the innermost first: a step is done after the steps of the sagas inside of it
-    for (const saga of [...this.active].reverse()) if (isWithin(saga.scope, scope)) cuts.push(saga.cut(why));
-    const mine = this.entries.filter((entry) => isWithin(entry.scope, scope)).reverse();
-    this.entries = this.entries.filter((entry) => !isWithin(entry.scope, scope));
-    this.collecting = false;
-    const closing = allClosed(cuts);
-    if (mine.length === 0) return closing;
-    const before = this.tail;
-    const undoing = this.undoAll(mine, why, Promise.allSettled([before, closing]));
-    this.tail = undoing.catch(ignore);
-    return undoing;
+    const closings: Promise<void>[] = [];
+    const { cutting } = this;
+    this.cutting = true;
+    // the innermost first: a step ends after the steps of the sagas inside of it
+    for (const saga of [...this.active].reverse()) {
+      const closing = isWithin(saga.scope, scope) ? saga.cut(why) : undefined;
+      if (closing !== undefined) closings.push(closing);
+    }
+    this.cutting = cutting;
+    const mine = this.entries.filter((entry) => isWithin(entry.scope, scope));
+    if (mine.length === 0) return allClosed(closings);
+    this.entries = this.entries.filter((entry) => !mine.includes(entry));
+    this.batch ??= this.openBatch();
+    this.batch.entries.push(...mine);
+    this.batch.closings.push(...closings);
+    const told = this.batch.over.then((failed) => {
+      const errors = failed.filter(([entry]) => isWithin(entry.scope, scope)).map(([, error]) => error);
+      suppress(why, errors);
+      const [first, ...others] = errors;
+      suppress(first, others);
+      if (first !== undefined) throw first;
+    });
+    told.catch(ignore); // heard by whoever waits for it
+    // A step that is being cut is waited for before anything is undone, so it must not wait for that.
+    return cutting ? undefined : told;
   }
 
-  private async undoAll(entries: readonly Entry[], why: unknown, before: Promise<unknown>): Promise<void> {
-    await before;
-    const errors: unknown[] = [];
-    for (const { done } of entries) {
-      const error = await undoStep(done);
-      if (error !== undefined) errors.push(error);
-    }
-    suppress(why, errors);
-    const [first, ...others] = errors;
-    if (first === undefined) return;
-    suppress(first, others);
-    throw first;
+  /** Takes all that is ended in this turn of the loop. */
+  private openBatch(): Batch {
+    const entries: Entry[] = [];
+    const closings: Promise<void>[] = [];
+    const before = this.tail;
+    const over = Promise.resolve().then(async () => {
+      this.batch = undefined;
+      await Promise.allSettled([before, ...closings]);
+      const failed: [Entry, MillraceError][] = [];
+      for (const entry of entries.sort((a, b) => b.order - a.order)) {
+        const error = await undoStep(entry.done);
+        if (error !== undefined) failed.push([entry, error]);
+      }
+      return failed;
+    });
+    this.tail = over;
+    return { entries, closings, over };
   }
 }
 

@@ -113,6 +113,6 @@ async function perform({ undo, output, context, key }: DoneStep, attempt: number
 export function suppress(error: unknown, errors: readonly unknown[]): void {
   if (errors.length === 0 || typeof error !== "object" || error === null || !Object.isExtensible(error)) return;
   const before: unknown = (error as { readonly suppressed?: unknown }).suppressed;
-  const value = [...(Array.isArray(before) ? (before as unknown[]) : []), ...errors];
+  const value = [...new Set([...(Array.isArray(before) ? (before as unknown[]) : []), ...errors])];
   Object.defineProperty(error, "suppressed", { value, enumerable: false, configurable: true, writable: true });
 }

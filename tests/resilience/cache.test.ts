@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import {
@@ -136,6 +137,17 @@ describe("P5: what is answered again", () => {
       }),
       { numRuns: Number(process.env.PROPERTY_RUNS ?? 200) },
     );
+  });
+
+  test("what was kept and cannot be decoded is a miss", async () => {
+    const events: string[] = [];
+    const source = counted(() => [text("x", { metadata: { large: "y".repeat(300 * 1024) } })]); // more metadata than the codec lets in
+    for (const place of [{}, onStore(plainStore())]) {
+      events.length = 0;
+      const processor = cached(source.model, { ...place, onEvent: ({ kind }) => events.push(kind) });
+      for (let i = 0; i < 2; i += 1) expect(await run(processor, "q").text()).toBe("x");
+      expect(events).toEqual(["miss", "stored", "corrupt", "miss", "stored"]);
+    }
   });
 
   test("tool calls are kept where that is asked for", async () => {
@@ -432,6 +444,37 @@ describe("CA4: single flight", () => {
     asked.open(undefined);
     expect(await soon(second)).toBe("q#1");
     expect(await pending).toEqual({ value: undefined, done: true });
+  });
+
+  test("a long answer is there for late readers and for hits, from its first part on", async () => {
+    const middle = gate();
+    const all = Array.from({ length: 500 }, (_, i) => `${i} `);
+    const processor = cached(async function* () {
+      for (const [index, said] of all.entries()) {
+        if (index === 300) await middle.promise;
+        yield text(said);
+      }
+    });
+    const first = run(processor, "q").text();
+    await turns();
+    const late = run(processor, "q").text();
+    await turns();
+    middle.open();
+    for (const answer of [first, late, run(processor, "q").text()]) expect(await soon(answer)).toBe(all.join(""));
+  });
+
+  test("S48: the stages of a shared call see the async context of the run that made it, whoever pulls", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const seen = new Set<string | undefined>();
+    const made = each(() => Array.from({ length: 6 }, () => text("x")));
+    const processor = cached(pipe(made, each((part) => (seen.add(storage.getStore()), part)), opaque, each((part) => (seen.add(storage.getStore()), part))));
+    const readers = ["one", "two"].map((store) => {
+      const iterator = run(processor, "q")[Symbol.asyncIterator]();
+      return () => storage.run(store, () => iterator.next());
+    });
+    await readers[0]?.();
+    for (let i = 0; i < 7; i += 1) await soon(Promise.resolve(readers[1]?.()));
+    expect([...seen]).toEqual(["one"]);
   });
 
   test("it is pulled at the pace of its fastest reader, and no further", async () => {

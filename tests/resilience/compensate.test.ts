@@ -349,6 +349,13 @@ describe("leaving and aborting a saga", () => {
     expect(log).toEqual(["a", "b", "c", "undo c of c1", "undo b of xab", "undo a of xa"]);
   });
 
+  test("nested sagas that are cut are undone from the outside in: a step before the steps inside of it", async () => {
+    const log: string[] = [];
+    const inner = compensate([step(log, "b"), parked(log)]);
+    for await (const _ of run(compensate([step(log, "a"), step(log, "s", { run: inner, undo: () => void log.push("undo s") })]), "x")) break;
+    expect(log).toEqual(["a", "b", "c", "undo s", "undo c of c1", "undo b of xab", "undo a of xa"]);
+  });
+
   test("so does a stage that takes no more, and a break after the saga has ended but not the run", async () => {
     const log: string[] = [];
     await run(pipe(compensate([step(log, "a"), step(log, "b")]), take(1)), ["1", "2"]).collect();
