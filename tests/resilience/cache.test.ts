@@ -47,6 +47,12 @@ const shared = { scope: "public" } as const;
 const cached = (processor: Processor, options: Partial<CacheOptions> = {}): Processor => cache(processor, { ...shared, ...options });
 const code = (error: unknown): string => (isMillraceError(error) ? error.code : String(error));
 
+/** Waits for something that other threads have a hand in: hashes are made there. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000 && !holds(); turn += 1) await turns(1);
+  if (!holds()) throw new Error("it does not hold after 1,000 turns");
+}
+
 /** A store as others share it, in plain sight. */
 function plainStore(): CacheStore & { readonly values: Map<string, Uint8Array>; readonly ttls: number[]; gets: number } {
   const values = new Map<string, Uint8Array>();
@@ -172,6 +178,7 @@ describe("P5: what is answered again", () => {
     await expect(run(processor, "q").collect()).rejects.toThrow("broken");
     const controller = new AbortController();
     const aborted = run(processor, "q", { signal: controller.signal }).collect();
+    await until(() => calls === 2);
     await turns();
     controller.abort(new Error("enough"));
     await expect(aborted).rejects.toThrow("enough");
@@ -361,7 +368,7 @@ describe("CA4: single flight", () => {
     const controllers = Array.from({ length: 1_000 }, () => new AbortController());
     const reason = new Error("enough");
     const answers = controllers.map(({ signal }) => run(processor, "q", { signal }).collect());
-    await turns();
+    await until(() => events.length === 1_000); // all are there: one that missed, the others with it
     for (const [index, controller] of controllers.entries()) if (index % 2 === 0) controller.abort(reason);
     step.open();
     const results = await soon(Promise.allSettled(answers));
@@ -433,13 +440,15 @@ describe("CA4: single flight", () => {
   test("when the first one leaves while the store is being asked, the others get their answer", async () => {
     const asked = gate();
     const source = counted();
-    const store: CacheStore = { ...plainStore(), get: () => asked.promise as Promise<undefined> };
-    const processor = cached(source.model, onStore(store));
+    let gets = 0;
+    const store: CacheStore = { ...plainStore(), get: () => ((gets += 1), asked.promise as Promise<undefined>) };
+    let joined = 0;
+    const processor = cached(source.model, { ...onStore(store), onEvent: () => (joined += 1) });
     const first = run(processor, "q")[Symbol.asyncIterator]();
     const pending = first.next();
-    await turns();
+    await until(() => gets === 1);
     const second = run(processor, "q").text();
-    await turns();
+    await until(() => joined === 1);
     await first.return?.();
     asked.open(undefined);
     expect(await soon(second)).toBe("q#1");
@@ -495,19 +504,23 @@ describe("CA4: single flight", () => {
     const go = gate();
     const error = new Error("broken");
     let calls = 0;
-    const processor = cached(async function* () {
-      calls += 1;
-      yield text("one");
-      await go.promise;
-      throw error;
-    });
+    let events = 0;
+    const processor = cached(
+      async function* () {
+        calls += 1;
+        yield text("one");
+        await go.promise;
+        throw error;
+      },
+      { onEvent: () => (events += 1) },
+    );
     const seen: string[][] = [];
     const answers = Array.from({ length: 5 }, async () => {
       const mine: string[] = [];
       seen.push(mine);
       for await (const part of run(processor, "q")) mine.push(texts([part])[0] ?? "");
     });
-    await turns();
+    await until(() => events === 5);
     go.open();
     for (const result of await soon(Promise.allSettled(answers))) expect(result).toEqual({ status: "rejected", reason: error });
     expect(seen).toEqual(Array.from({ length: 5 }, () => ["one"]));
@@ -567,13 +580,17 @@ describe("CA4: single flight", () => {
 
   test("status parts of the call go to all who are there, and are not kept", async () => {
     const go = gate();
-    const processor = cached(async function* () {
-      await go.promise;
-      yield status("calling");
-      yield text("a");
-    });
+    let events = 0;
+    const processor = cached(
+      async function* () {
+        await go.promise;
+        yield status("calling");
+        yield text("a");
+      },
+      { onEvent: () => (events += 1) },
+    );
     const answers = [run(processor, "q").collect(), run(processor, "q").collect()];
-    await turns();
+    await until(() => events === 2);
     go.open();
     for (const parts of await Promise.all(answers)) expect(texts(parts)).toEqual(["calling", "a"]);
     expect(texts(await run(processor, "q").collect())).toEqual(["a"]);
@@ -699,10 +716,11 @@ describe("P5: a store that others share", () => {
     };
     const source = counted();
     const answer = run(cached(source.model, { ...onStore(store), storeTimeoutMs: 500, clock }), "q").text();
+    await until(() => clock.pending === 1);
     await clock.advance(499);
     expect(source.calls).toBe(0);
     await clock.advance(1);
-    expect(source.calls).toBe(1);
+    await until(() => source.calls === 1 && clock.pending === 1);
     await clock.advance(500);
     expect(await soon(answer)).toBe("q#1");
     expect([told, clock.pending]).toEqual([["aborted"], 0]);
@@ -763,10 +781,11 @@ describe("streams through a cache", () => {
   test("leaving while the store is being asked makes no call", async () => {
     const asked = gate();
     const source = counted();
-    const store: CacheStore = { ...plainStore(), get: () => asked.promise as Promise<undefined> };
+    let gets = 0;
+    const store: CacheStore = { ...plainStore(), get: () => ((gets += 1), asked.promise as Promise<undefined>) };
     const iterator = run(cached(source.model, onStore(store)), "q")[Symbol.asyncIterator]();
     const next = iterator.next();
-    await turns();
+    await until(() => gets === 1);
     await soon(Promise.resolve(iterator.return?.()));
     asked.open(undefined);
     await turns();
