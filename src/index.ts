@@ -113,6 +113,10 @@ export type {
   VectorSelection,
   VectorStore,
 } from "./kinds/vector-store.ts";
+export { cache, type CacheOptions } from "./resilience/cache.ts";
+export type { CacheEvent, CacheStore } from "./resilience/cache-store.ts";
+export { compensate, type CompensateOptions, type CompensateStep } from "./resilience/compensate.ts";
+export type { SagaEvent, StepOutput, Undo, UndoContext } from "./resilience/undo.ts";
 export { append } from "./streams/append.ts";
 export { batch, type BatchOptions } from "./streams/batch.ts";
 export { buffer } from "./streams/buffer.ts";

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { derive } from "../core/derive.ts";
-import { allClosed, DONE, type Flow, ignore, isFlow, isPart, type Reader, WAIT } from "../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, type Reader, WAIT } from "../core/flow.ts";
 import { Fused } from "../core/fused.ts";
 import type { Limits } from "../core/limits.ts";
 import { OpaqueSource } from "../core/opaque.ts";
@@ -13,7 +13,7 @@ import type { Part } from "../core/part.ts";
 import { planFor } from "../core/pipeline.ts";
 import { type Opened, openPlan } from "../core/plan.ts";
 import type { Processor } from "../core/processor.ts";
-import type { Scope } from "../core/scope.ts";
+import type { Scope, Why } from "../core/scope.ts";
 import { OpaqueFlow } from "./opaque-flow.ts";
 
 /** Milliseconds that an abandoned attempt gets to unwind; then it is left to itself. */
@@ -90,18 +90,17 @@ export class Attempt {
 }
 
 function flowOf({ input, operations }: Opened, scope: Scope): Flow {
-  if (operations.length > 0) return new Tried(input, operations, scope);
-  if (input instanceof OpaqueSource) return new OpaqueFlow(input, scope);
-  return isFlow(input) ? input : new Tried(input, operations, scope);
+  return operations.length === 0 && input instanceof OpaqueSource ? new OpaqueFlow(input, scope) : new Tried(input, operations, scope);
 }
 
 /**
- * The parts of an attempt. Its calls in flight hear of a failure before what it reads is closed, as they do in a run; and it
- * tells its reader without a promise.
+ * The parts of an attempt. Its calls in flight hear of a failure before what it reads is closed, and what its scope has to take back is
+ * waited for, as in a run; and it tells its reader without a promise.
  */
 class Tried extends Fused {
   private reader: Reader | null = null;
   private entering = false;
+  private scopeClosing: Promise<void> | undefined = undefined;
 
   pullFor(reader: Reader): Part | typeof DONE | typeof WAIT {
     if (this.over) return DONE;
@@ -131,7 +130,11 @@ class Tried extends Fused {
   }
 
   protected override fail(error: unknown): void {
-    this.scope.end(error)?.catch(ignore);
+    this.scopeClosing = this.scope.end(error);
     super.fail(error);
+  }
+
+  protected override shut(why: Why): Promise<void> | undefined {
+    return allClosed([super.shut(why), this.scopeClosing]);
   }
 }

@@ -10,7 +10,7 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import { stagesOf } from "../core/stage.ts";
+import { stagesOf } from "../core/plan.ts";
 import { Call } from "./call.ts";
 import { rootOf } from "./commit.ts";
 import { isElsewhere } from "./retry-rules.ts";

@@ -65,11 +65,13 @@ export class Flight implements ReadFlight {
 
   constructor(plan: FlightPlan, from: Scope) {
     this.plan = plan;
-    const { observe, correlationId } = from;
+    const { observe, correlationId, limits } = from;
     const emit = (part: Part): void => {
       for (const reader of this.readers) reader.scope.emit(part);
     };
-    this.scope = new Scope(observe === undefined ? { correlationId } : { correlationId, observe }, { emit });
+    // The flight may outlive the one who asked first: his deadline is not its own.
+    const { leftMs: _, ...own } = limits;
+    this.scope = new Scope(observe === undefined ? { correlationId } : { correlationId, observe }, { emit }, undefined, { limits: own });
   }
 
   /** A reader, from the first part on. */

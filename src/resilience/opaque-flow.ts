@@ -5,7 +5,7 @@
  * @module
  */
 import { toPart } from "../core/content.ts";
-import { DONE, ignore, isPart, WAIT } from "../core/flow.ts";
+import { allClosed, DONE, isPart, WAIT } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
 import type { OpaqueSource } from "../core/opaque.ts";
 import type { Part } from "../core/part.ts";
@@ -87,8 +87,8 @@ export class OpaqueFlow extends ToldFlow {
   /** What has thrown by itself is over, and is not returned again. */
   private fail(error: unknown, hasEnded: boolean): void {
     this.over = true;
-    this.scope.end(error)?.catch(ignore);
-    this.closing = hasEnded ? this.source.ended() : this.source.close(error, false);
+    const inside = this.scope.end(error);
+    this.closing = allClosed([inside, hasEnded ? this.source.ended() : this.source.close(error, false)]);
     const tell = (): void => this.refuse(error);
     if (this.closing === undefined) tell();
     else this.closing.then(tell, tell);

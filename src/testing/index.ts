@@ -11,8 +11,16 @@ export { type ModelAnswer, type ModelBench, type ModelRequest, type WireModel, w
 export { modelContract, type ModelLack, type ModelSubject } from "./contracts/model.ts";
 export type { TestFunction, TestRunner } from "./contracts/runner.ts";
 export { vectorStoreContract, type VectorStoreSubject } from "./contracts/vector-store.ts";
+export { fault, type Fault, type FaultPlace, type FaultPlan } from "./fault.ts";
+export { exchangesOf, type RecordedExchange } from "./http-exchange.ts";
+export { mockEmbedder, type MockEmbedder, type MockEmbedderOptions } from "./mock-embedder.ts";
+export { type MockAnswer, type MockCall, type MockEvent, mockModel, type MockModel, type MockModelOptions, type MockScript } from "./mock-model.ts";
+export { recordingFetch, type RecordFetchOptions, type ReplayFetchOptions, replayingFetch } from "./record-fetch.ts";
+export { record, type RecordOptions, replay, type ReplayOptions } from "./record.ts";
+export { recording, type Recording, type RecordingLine } from "./recording.ts";
 export { reference, type ReferenceResult, type ReferenceStage } from "./reference.ts";
 export { type Split, splitBytes } from "./split-bytes.ts";
+export { recordedAnswer, type RecordedAnswerOptions, replayServer } from "./replay-server.ts";
 export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";
 export { chatFrames, errorAnswer, type EventStyle, htmlAnswer, jsonAnswer, redirectAnswer, responsesFrames, sseAnswer, sseFrame } from "./wire-answers.ts";
 export { type WireAnswer, type WireFault, type WireRequest, type WireScript, type WireServer, wireServer } from "./wire-server.ts";
