@@ -95,7 +95,9 @@ export type {
 export type { BlobPlace } from "./kinds/blob-verbs.ts";
 export { embed, embeddingOf, type EmbedOptions } from "./kinds/embed.ts";
 export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
+export type { KeyValueAbility, KeyValueContext, KeyValueSetOptions, KeyValueStore, MarkStore } from "./kinds/key-value.ts";
 export { load, type LoadOptions } from "./kinds/load.ts";
+export type { Advanced, MarkStep, MarkSteps } from "./kinds/marks.ts";
 export type { Model, ModelTool } from "./kinds/model.ts";
 export { namespaced } from "./kinds/namespaced.ts";
 export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
@@ -113,10 +115,37 @@ export type {
   VectorSelection,
   VectorStore,
 } from "./kinds/vector-store.ts";
+export { type BulkheadLimit, type BulkheadLimits, type BulkheadOptions, bulkhead, bulkheadLimit } from "./resilience/bulkhead.ts";
 export { cache, type CacheOptions } from "./resilience/cache.ts";
-export type { CacheEvent, CacheStore } from "./resilience/cache-store.ts";
+export type { CacheEvent, CacheStore } from "./resilience/caching/cache-store.ts";
+export {
+  type Circuit,
+  circuit,
+  circuitBreaker,
+  type CircuitBreakerOptions,
+  type CircuitEvent,
+  type CircuitOptions,
+  type CircuitState,
+} from "./resilience/circuit-breaker.ts";
 export { compensate, type CompensateOptions, type CompensateStep } from "./resilience/compensate.ts";
-export type { SagaEvent, StepOutput, Undo, UndoContext } from "./resilience/undo.ts";
+export { fallback, type FallbackOptions, type FallbackTarget } from "./resilience/fallback.ts";
+export { hedge, type HedgeOptions } from "./resilience/hedge.ts";
+export { loadBalance, type LoadBalanceOptions, type LoadBalancer } from "./resilience/load-balance.ts";
+export type { Endpoint, EndpointStatus } from "./resilience/balancing/endpoint.ts";
+export {
+  type RateDimension,
+  rateLimit,
+  type RateLimiter,
+  rateLimiter,
+  type RateLimitOptions,
+  type RateLimitSettings,
+  type StoreEvent,
+} from "./resilience/rate-limit.ts";
+export { type RetryBudget, retryBudget, type RetryBudgetOptions } from "./resilience/retry-budget.ts";
+export { retry, type RetryEvent, type RetryOptions } from "./resilience/retry.ts";
+export type { Backoff, BackoffState } from "./resilience/attempts/backoff.ts";
+export type { SagaEvent, StepOutput, Undo, UndoContext } from "./resilience/sagas/undo.ts";
+export { timeout, type TimeoutOptions } from "./resilience/timeout.ts";
 export { append } from "./streams/append.ts";
 export { batch, type BatchOptions } from "./streams/batch.ts";
 export { buffer } from "./streams/buffer.ts";

@@ -49,6 +49,11 @@ export { checkKey, encodeId } from "./kinds/blob-keys.ts";
 export { type Likeness, partsOf, readOptions, type ReadOptions } from "./kinds/blob-parts.ts";
 export { bounded, boundsOf, checkMetadata, maxChunkBytes } from "./kinds/blob-store.ts";
 
+// Key-value stores: keys, values and the marks of limits, checked; the one step in which marks move.
+export { utf8Length } from "./core/part-size.ts";
+export { checkValue, checkValueKey } from "./kinds/key-value.ts";
+export { advanceMarks, checkSteps } from "./kinds/marks.ts";
+
 // Vector stores: what every store refuses, filters, scores, and two rankings as one.
 export { candidates, compareIds, fuseRanks, rankConstant } from "./kinds/rank-fusion.ts";
 export { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "./kinds/vector-checks.ts";

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
-import { Admitted, type Door, type Permit, type Waiting } from "./admission.ts";
+import { Admitted, type Door, type Permit, type Waiting } from "./admission/door.ts";
 
 /** How many calls at once, and how many may wait. */
 export interface BulkheadLimits {

@@ -8,9 +8,9 @@ import { checkedJson } from "../core/json-border.ts";
 import type { JsonValue, Part } from "../core/part.ts";
 import { processorOf, runInside } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
-import { digestWith, keyBytes, type KeyParts, toHex, writeParts } from "./cache-key.ts";
-import { type CacheEvent, type CacheStore, memoryShelf, sharedShelf } from "./cache-store.ts";
-import { type CacheDesk, CachedFlow } from "./cached-flow.ts";
+import { digestWith, keyBytes, type KeyParts, toHex, writeParts } from "./caching/cache-key.ts";
+import { type CacheEvent, type CacheStore, memoryShelf, sharedShelf } from "./caching/cache-store.ts";
+import { type CacheDesk, CachedFlow } from "./caching/cached-flow.ts";
 
 /** Of a cache. */
 export interface CacheOptions {

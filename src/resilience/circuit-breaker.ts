@@ -6,10 +6,10 @@ import { type ErrorCode, invalidOption, isMillraceError, MillraceError, requireP
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { type KeyValueStore, requireMarkStore } from "../kinds/key-value.ts";
-import { Admitted, type Door, type Ending, type Permit, type Waiting } from "./admission.ts";
-import { BreakerHints, hintWaitMs } from "./breaker-hints.ts";
-import { BreakerState, type CallResult, type CircuitState } from "./breaker-state.ts";
-export type { CircuitState } from "./breaker-state.ts";
+import { Admitted, type Door, type Ending, type Permit, type Waiting } from "./admission/door.ts";
+import { BreakerHints, hintWaitMs } from "./admission/breaker-hints.ts";
+import { BreakerState, type CallResult, type CircuitState } from "./admission/breaker-state.ts";
+export type { CircuitState } from "./admission/breaker-state.ts";
 
 /** A change of a circuit. */
 export interface CircuitEvent {

@@ -5,8 +5,8 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, wholeNumber } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
-import { isUnclear, SagaFlow, type SagaPlan, type SagaStep } from "./saga-flow.ts";
-import type { SagaEvent, Undo } from "./undo.ts";
+import { isUnclear, SagaFlow, type SagaPlan, type SagaStep } from "./sagas/saga-flow.ts";
+import type { SagaEvent, Undo } from "./sagas/undo.ts";
 
 /** A step of a saga, and what takes it back. */
 export interface CompensateStep {

@@ -11,10 +11,10 @@ import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
 import { stagesOf } from "../core/plan.ts";
-import { Call } from "./call.ts";
-import { rootOf } from "./commit.ts";
-import { isElsewhere } from "./retry-rules.ts";
-import type { AfterCommit, Failure, Try } from "./try.ts";
+import { Call } from "./attempts/call.ts";
+import { rootOf } from "./attempts/commit.ts";
+import { isElsewhere } from "./attempts/retry-rules.ts";
+import type { AfterCommit, Failure, Try } from "./attempts/try.ts";
 
 /** One that may answer instead. */
 export interface FallbackTarget {

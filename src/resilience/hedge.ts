@@ -8,12 +8,12 @@ import { hasTime, type Limits } from "../core/limits.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import type { Attempt } from "./attempt.ts";
-import { Call } from "./call.ts";
-import { keyed } from "./logical-call.ts";
-import type { Failed, Opening } from "./opening.ts";
+import type { Attempt } from "./attempts/attempt.ts";
+import { Call } from "./attempts/call.ts";
+import { keyed } from "./attempts/logical-call.ts";
+import type { Failed, Opening } from "./attempts/opening.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
-import type { CallOutcome, Failure, Try } from "./try.ts";
+import type { CallOutcome, Failure, Try } from "./attempts/try.ts";
 
 /** Options of `hedge`. */
 export interface HedgeOptions {

@@ -10,16 +10,16 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import { Call } from "./call.ts";
-import { rootOf } from "./commit.ts";
-import { type Endpoint, type EndpointState, type EndpointStatus, type Verdict, verdictOf } from "./endpoint.ts";
-import { EndpointPool } from "./endpoint-pool.ts";
-import { HealthChecks } from "./health-checks.ts";
-import { keyed, logicalCall } from "./logical-call.ts";
-import { type BalanceBy, picks } from "./pick.ts";
+import { Call } from "./attempts/call.ts";
+import { rootOf } from "./attempts/commit.ts";
+import { type Endpoint, type EndpointState, type EndpointStatus, type Verdict, verdictOf } from "./balancing/endpoint.ts";
+import { EndpointPool } from "./balancing/endpoint-pool.ts";
+import { HealthChecks } from "./balancing/health-checks.ts";
+import { keyed, logicalCall } from "./attempts/logical-call.ts";
+import { type BalanceBy, picks } from "./balancing/pick.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
-import { isElsewhere } from "./retry-rules.ts";
-import type { CallOutcome, Failure, Try } from "./try.ts";
+import { isElsewhere } from "./attempts/retry-rules.ts";
+import type { CallOutcome, Failure, Try } from "./attempts/try.ts";
 
 /** Options of `loadBalance`. */
 export interface LoadBalanceOptions {

@@ -7,13 +7,13 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { KeyValueStore } from "../kinds/key-value.ts";
-import { Admitted } from "./admission.ts";
-import type { StoreEvent } from "./limit-marks.ts";
-import { Limits } from "./limits.ts";
-import { RatedCall } from "./rated-call.ts";
-import type { RateDimension } from "./rates.ts";
-export type { StoreEvent } from "./limit-marks.ts";
-export type { RateDimension } from "./rates.ts";
+import { Admitted } from "./admission/door.ts";
+import type { StoreEvent } from "./admission/limit-marks.ts";
+import { Limits } from "./admission/limits.ts";
+import { RatedCall } from "./admission/rated-call.ts";
+import type { RateDimension } from "./admission/rates.ts";
+export type { StoreEvent } from "./admission/limit-marks.ts";
+export type { RateDimension } from "./admission/rates.ts";
 
 /** How much in how long. At least one of the first three is needed. */
 export interface RateLimitOptions {

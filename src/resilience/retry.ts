@@ -9,15 +9,15 @@ import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { type Resumption, resumptionOf } from "../core/resumable.ts";
 import type { Scope } from "../core/scope.ts";
-import { type Backoff, backoffMs, checkBackoff, hintedMs, hintOf } from "./backoff.ts";
-import { Call } from "./call.ts";
-import { noteAttempts, rootOf } from "./commit.ts";
-import { keyed, logicalCall } from "./logical-call.ts";
-import { Resume } from "./resume.ts";
+import { type Backoff, backoffMs, checkBackoff, hintedMs, hintOf } from "./attempts/backoff.ts";
+import { Call } from "./attempts/call.ts";
+import { noteAttempts, rootOf } from "./attempts/commit.ts";
+import { keyed, logicalCall } from "./attempts/logical-call.ts";
+import { Resume } from "./attempts/resume.ts";
 import { isRetryBudget, retryBudget, type RetryBudget } from "./retry-budget.ts";
-import { isRefreshed, isRetryable } from "./retry-rules.ts";
+import { isRefreshed, isRetryable } from "./attempts/retry-rules.ts";
 import { timeout } from "./timeout.ts";
-import type { CallOutcome, Failure, Try } from "./try.ts";
+import type { CallOutcome, Failure, Try } from "./attempts/try.ts";
 
 /** What is about to be tried again. */
 export interface RetryEvent {

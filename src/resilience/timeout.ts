@@ -8,10 +8,10 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { Scope } from "../core/scope.ts";
-import { Attempt } from "./attempt.ts";
-import { interrupted, isContent, Tally } from "./commit.ts";
-import { type Told, ToldFlow } from "./told-flow.ts";
-import { WaitingClock } from "./waiting-clock.ts";
+import { Attempt } from "./attempts/attempt.ts";
+import { interrupted, isContent, Tally } from "./attempts/commit.ts";
+import { type Told, ToldFlow } from "./attempts/told-flow.ts";
+import { WaitingClock } from "./attempts/waiting-clock.ts";
 
 /** Options of `timeout`. A clock that is not named does not run; where none is named, all do, with their defaults. */
 export interface TimeoutOptions {

@@ -6,7 +6,7 @@
 import { fromBase64, toBase64 } from "../core/base64.ts";
 import { MillraceError } from "../core/errors.ts";
 import type { JsonValue } from "../core/part.ts";
-import { toHex } from "../resilience/cache-key.ts";
+import { toHex } from "../resilience/caching/cache-key.ts";
 import { redactUrl } from "./http-secrets.ts";
 import { asObject } from "./recorded-error.ts";
 import type { Recording, RecordingLine } from "./recording.ts";

@@ -7,6 +7,7 @@ export { type FakeClock, fakeClock } from "./clock.ts";
 export { type Analyser, analyserContract, type AnalyserLack, type AnalyserSubject } from "./contracts/analyser.ts";
 export { blobStoreContract, type BlobStoreSubject } from "./contracts/blob-store.ts";
 export { embedderContract, type EmbedderSubject } from "./contracts/embedder.ts";
+export { keyValueContract, type KeyValueSubject } from "./contracts/key-value.ts";
 export { type ModelAnswer, type ModelBench, type ModelRequest, type WireModel, wireModelBench } from "./contracts/model-bench.ts";
 export { modelContract, type ModelLack, type ModelSubject } from "./contracts/model.ts";
 export type { TestFunction, TestRunner } from "./contracts/runner.ts";

@@ -8,7 +8,7 @@ import { codec } from "../core/codec.ts";
 import { invalidOption, MillraceError, requireProcessors } from "../core/errors.ts";
 import type { JsonValue, Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
-import { CanonicalBytes, toHex, writeParts } from "../resilience/cache-key.ts";
+import { CanonicalBytes, toHex, writeParts } from "../resilience/caching/cache-key.ts";
 import { collect } from "../wire/collect.ts";
 import { redaction } from "../wire/redact.ts";
 import { errorFromJson, errorToJson } from "./recorded-error.ts";

@@ -3,7 +3,7 @@ import { each, finish, isMillraceError, MillraceError, type Part, pipe, type Pro
 import { DONE, type Flow } from "../../src/core/flow.ts";
 import { processorOf } from "../../src/core/pipeline.ts";
 import { Scope } from "../../src/core/scope.ts";
-import { Admitted, type Door, type Ending, type Permit } from "../../src/resilience/admission.ts";
+import { Admitted, type Door, type Ending, type Permit } from "../../src/resilience/admission/door.ts";
 import { watchedSource } from "../../src/testing/watched-source.ts";
 import { gate, opaque, soon, turns } from "../streams/support.ts";
 

@@ -20,7 +20,7 @@ import {
   text,
   toolCall,
 } from "../../src/index.ts";
-import type { CacheEvent, CacheStore } from "../../src/resilience/cache-store.ts";
+import type { CacheEvent, CacheStore } from "../../src/resilience/caching/cache-store.ts";
 import { cache, type CacheOptions } from "../../src/resilience/cache.ts";
 import { fakeClock, stalledSource, watchedSource } from "../../src/testing/index.ts";
 import { gate, opaque, soon, texts, turns } from "../streams/support.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BreakerState, type BreakerRules, type CallResult, type CircuitState } from "../../src/resilience/breaker-state.ts";
+import { BreakerState, type BreakerRules, type CallResult, type CircuitState } from "../../src/resilience/admission/breaker-state.ts";
 
 // 20,000 histories of R-brk, and 100,000 for the long run: NIGHTLY=1, or PROPERTY_RUNS for any number.
 const histories = Number(process.env.PROPERTY_RUNS ?? (process.env.NIGHTLY === undefined ? 20_000 : 100_000));

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { bytes, each, isMillraceError, isolate, MillraceError, parallel, type Part, pipe, type Processor, run, status, take, text } from "../../src/index.ts";
 import { compensate, type CompensateOptions, type CompensateStep } from "../../src/resilience/compensate.ts";
-import type { SagaEvent, UndoContext } from "../../src/resilience/undo.ts";
+import type { SagaEvent, UndoContext } from "../../src/resilience/sagas/undo.ts";
 import { fakeClock, stalledSource, watchedSource } from "../../src/testing/index.ts";
 import { gate, opaque, soon, texts, turns } from "../streams/support.ts";
 

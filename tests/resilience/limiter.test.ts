@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Advanced, MarkSteps } from "../../src/kinds/marks.ts";
-import type { LimitMarks } from "../../src/resilience/limit-marks.ts";
-import { Limiter } from "../../src/resilience/limiter.ts";
+import type { LimitMarks } from "../../src/resilience/admission/limit-marks.ts";
+import { Limiter } from "../../src/resilience/admission/limiter.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { turns } from "../streams/support.ts";
 

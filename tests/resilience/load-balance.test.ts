@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { each, finish, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
-import type { Endpoint } from "../../src/resilience/endpoint.ts";
+import type { Endpoint } from "../../src/resilience/balancing/endpoint.ts";
 import { loadBalance, type LoadBalanceOptions } from "../../src/resilience/load-balance.ts";
 import { retry } from "../../src/resilience/retry.ts";
 import { fakeClock, watchedSource } from "../../src/testing/index.ts";

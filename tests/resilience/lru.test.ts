@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Lru } from "../../src/resilience/lru.ts";
+import { Lru } from "../../src/resilience/caching/lru.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 
 /** What an entry costs besides its value: two bytes a character of the key, and the entry itself. */

@@ -3,8 +3,8 @@ import { debug, each, finish, isMillraceError, json, MillraceError, type Part, p
 import { processorOf } from "../../src/core/pipeline.ts";
 import type { Scope } from "../../src/core/scope.ts";
 import { resumable } from "../../src/core/resumable.ts";
-import { Attempt } from "../../src/resilience/attempt.ts";
-import type { Backoff } from "../../src/resilience/backoff.ts";
+import { Attempt } from "../../src/resilience/attempts/attempt.ts";
+import type { Backoff } from "../../src/resilience/attempts/backoff.ts";
 import { retry, type RetryEvent, type RetryOptions } from "../../src/resilience/retry.ts";
 import { retryBudget } from "../../src/resilience/retry-budget.ts";
 import { timeout } from "../../src/resilience/timeout.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Scope } from "../../src/core/scope.ts";
-import { ledgerOf } from "../../src/resilience/saga-ledger.ts";
-import { type DoneStep, stepOutput } from "../../src/resilience/undo.ts";
+import { ledgerOf } from "../../src/resilience/sagas/saga-ledger.ts";
+import { type DoneStep, stepOutput } from "../../src/resilience/sagas/undo.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 import { soon } from "../streams/support.ts";
 

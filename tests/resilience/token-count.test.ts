@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { image, json, MillraceError, text, toolCall, uri } from "../../src/index.ts";
-import { addCounts, countsOf, inputTokensOf, limitedFor, outputTokensOf } from "../../src/resilience/token-count.ts";
+import { addCounts, countsOf, inputTokensOf, limitedFor, outputTokensOf } from "../../src/resilience/admission/token-count.ts";
 
 describe("tokens of parts, roughly", () => {
   test("of text by its bytes and some for the part, of media a lump", () => {

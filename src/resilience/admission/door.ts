@@ -1,0 +1,223 @@
+/**
+ * What `bulkhead`, `rateLimit` and `circuitBreaker` share: a door before a processor.
+ *
+ * The call asks for a permit when it is first pulled, holds it as long as its stream lives, and gives it back once, saying how
+ * it ended. Once it is let in, a part that is ready passes without a promise.
+ *
+ * @module
+ */
+import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
+import type { Part } from "../../core/part.ts";
+import { planFor } from "../../core/pipeline.ts";
+import { flowOf, openPlan } from "../../core/plan.ts";
+import type { Outcome, Processor } from "../../core/processor.ts";
+import type { Scope } from "../../core/scope.ts";
+
+/** How a call ended; `unused` says that it never came to any I/O: it was left first, or refused by another door inside. */
+export type Ending = Outcome | { readonly kind: "unused" };
+
+/** Leave to run one call. */
+export interface Permit {
+  /** Sees each part that the call gives. */
+  see?(part: Part): void;
+  /** Called once, when the call is over. */
+  release(ending: Ending): void;
+}
+
+/** A place in a queue. */
+export interface Waiting {
+  /** Rejects where the call is refused after all. */
+  readonly permit: Promise<Permit>;
+  /** Gives the place up: what comes of `permit` then is given back, or not heard. */
+  leave(): void;
+}
+
+/** Lets calls in, makes them wait, or refuses them by throwing. */
+export interface Door {
+  enter(): Permit | Waiting;
+}
+
+const refusals = new WeakSet<object>();
+
+/** Was this error the refusal of a call that then did no I/O at all? */
+function isRefusal(error: unknown): boolean {
+  return typeof error === "object" && error !== null && refusals.has(error);
+}
+
+/**
+ * One call behind a door.
+ *
+ * How it ends: `complete` at the end of the stream, and when the consumer leaves after the terminal marker (a finish part) has
+ * come; `failed` by an error of the processor; `left` when it was left or aborted, or its input failed, which says nothing of
+ * the processor. A call that is left is over when all that can unwind has.
+ */
+export class Admitted implements Flow {
+  private readonly door: Door;
+  private readonly processor: Processor;
+  private readonly upstream: Heard;
+  private readonly scope: Scope;
+  /** The call, once it was let in. */
+  private flow: Flow | undefined = undefined;
+  private permit: Permit | undefined = undefined;
+  private sees = false;
+  private given = false;
+  private finished = false;
+  /** It has ended, failed, was refused or left. */
+  private over = false;
+  private closing: Promise<void> | undefined = undefined;
+  // While it waits to be let in.
+  private waiting: Waiting | undefined = undefined;
+  private reject: ((why: unknown) => void) | undefined = undefined;
+
+  constructor(door: Door, processor: Processor, upstream: Flow, scope: Scope) {
+    this.door = door;
+    this.processor = processor;
+    this.upstream = new Heard(upstream);
+    this.scope = scope.child(); // so that those at work inside hear when this call alone is over
+  }
+
+  pull(): Pulled {
+    const { flow } = this;
+    if (this.over) return DONE;
+    if (flow === undefined) return this.enter();
+    const pulled = flow.pull();
+    if (isPart(pulled)) return this.pass(pulled);
+    if (pulled === DONE) return this.end();
+    return pulled.then(this.onPulled, this.onFailed);
+  }
+
+  private pass(part: Part): Part {
+    this.given = true;
+    if (part.kind === "finish") this.finished = true;
+    if (this.sees) this.permit?.see?.(part);
+    return part;
+  }
+
+  private end(): typeof DONE {
+    this.over = true;
+    this.scope.release();
+    this.release({ kind: "complete" });
+    return DONE;
+  }
+
+  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE => {
+    if (this.over) return pulled;
+    return pulled === DONE ? this.end() : this.pass(pulled);
+  };
+
+  private readonly onFailed = (error: unknown): never => {
+    if (this.over) throw error; // it was left, and this is how the wait ends
+    this.over = true;
+    if (!this.given && isRefusal(error)) this.release({ kind: "unused" });
+    else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
+    this.scope.end(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
+    throw error;
+  };
+
+  private release(ending: Ending): void {
+    const { permit } = this;
+    this.permit = undefined;
+    permit?.release(ending);
+  }
+
+  private enter(): Pulled {
+    let entered: Permit | Waiting;
+    try {
+      entered = this.door.enter();
+    } catch (error) {
+      return this.refuse(error);
+    }
+    if (!("permit" in entered)) return this.open(entered);
+    this.waiting = entered;
+    const { permit } = entered;
+    return new Promise((resolve, reject) => {
+      this.reject = reject;
+      permit.then(
+        (granted) => {
+          if (this.over) return granted.release({ kind: "unused" });
+          resolve(this.open(granted));
+        },
+        (error: unknown) => {
+          if (!this.over) this.refuse(error).catch(reject);
+        },
+      );
+    });
+  }
+
+  private open(permit: Permit): Pulled {
+    this.waiting = this.reject = undefined;
+    this.permit = permit;
+    this.sees = permit.see !== undefined;
+    try {
+      this.flow = flowOf(openPlan(planFor(this.processor), this.upstream, this.scope), this.scope);
+    } catch (error) {
+      this.release({ kind: "unused" });
+      return this.giveUp(error);
+    }
+    return this.pull();
+  }
+
+  private refuse(error: unknown): Promise<never> {
+    if (typeof error === "object" && error !== null) refusals.add(error);
+    return this.giveUp(error);
+  }
+
+  /** It never ran: the input, which nobody has read, is closed before the error is told. */
+  private async giveUp(error: unknown): Promise<never> {
+    this.over = true;
+    this.waiting = undefined;
+    this.scope.release();
+    await this.upstream.close(error)?.catch(ignore);
+    throw error;
+  }
+
+  close(why: unknown): Promise<void> | undefined {
+    if (!this.over) this.closing = this.leave(why);
+    return this.closing;
+  }
+
+  private leave(why: unknown): Promise<void> | undefined {
+    this.over = true;
+    const { flow, scope, waiting, reject } = this;
+    this.waiting = this.reject = undefined;
+    waiting?.leave();
+    reject?.(why);
+    const inside = scope.end(why);
+    if (flow === undefined) return this.upstream.close(why);
+    const closing = allClosed([flow.close(why), inside]);
+    const release = (): void => this.release({ kind: this.finished ? "complete" : "left" });
+    if (closing === undefined) release();
+    else closing.then(release, release); // until then it is still at work
+    return closing;
+  }
+}
+
+/** The input, and whether it was what failed. */
+class Heard implements Flow {
+  private readonly flow: Flow;
+  private failure: { readonly error: unknown } | undefined = undefined;
+  private closed = false;
+
+  constructor(flow: Flow) {
+    this.flow = flow;
+  }
+
+  hasFailedWith(error: unknown): boolean {
+    return this.failure !== undefined && Object.is(this.failure.error, error);
+  }
+
+  pull(): Pulled {
+    const pulled = this.flow.pull();
+    if (pulled instanceof Promise) pulled.catch(this.onFailed); // before the processor hears of it: this handler is the first
+    return pulled;
+  }
+
+  private readonly onFailed = (error: unknown): void => {
+    if (!this.closed) this.failure = { error }; // else a wait that leaving has ended
+  };
+
+  close(why: unknown): Promise<void> | undefined {
+    this.closed = true;
+    return this.flow.close(why);
+  }
+}
