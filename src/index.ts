@@ -78,6 +78,8 @@ export type {
   RunObserver,
   StageObserver,
 } from "./core/processor.ts";
+export { isReset } from "./core/reset.ts";
+export { resumable, type ResumableProcessor, type Resumption } from "./core/resumable.ts";
 export { run } from "./core/run.ts";
 export type { RunOptions } from "./core/scope.ts";
 export type {
@@ -132,6 +134,7 @@ export { fallback, type FallbackOptions, type FallbackTarget } from "./resilienc
 export { hedge, type HedgeOptions } from "./resilience/hedge.ts";
 export { loadBalance, type LoadBalanceOptions, type LoadBalancer } from "./resilience/load-balance.ts";
 export type { Endpoint, EndpointStatus } from "./resilience/balancing/endpoint.ts";
+export type { BalanceBy } from "./resilience/balancing/pick.ts";
 export {
   type RateDimension,
   rateLimit,
@@ -144,6 +147,7 @@ export {
 export { type RetryBudget, retryBudget, type RetryBudgetOptions } from "./resilience/retry-budget.ts";
 export { retry, type RetryEvent, type RetryOptions } from "./resilience/retry.ts";
 export type { Backoff, BackoffState } from "./resilience/attempts/backoff.ts";
+export type { AfterCommit } from "./resilience/attempts/try.ts";
 export type { SagaEvent, StepOutput, Undo, UndoContext } from "./resilience/sagas/undo.ts";
 export { timeout, type TimeoutOptions } from "./resilience/timeout.ts";
 export { append } from "./streams/append.ts";
@@ -155,7 +159,8 @@ export { extract, type ExtractOptions } from "./streams/extract.ts";
 export { extractUrls, type ExtractUrlsOptions } from "./streams/extract-urls.ts";
 export { filter } from "./streams/filter.ts";
 export { interleave } from "./streams/interleave.ts";
-export { isolate, type OnError } from "./streams/isolate.ts";
+export type { ErrorBudget } from "./streams/error-budget.ts";
+export { isolate, type IsolateOptions, type OnError } from "./streams/isolate.ts";
 export { lines, type LinesOptions } from "./streams/lines.ts";
 export { merge } from "./streams/merge.ts";
 export { parallel } from "./streams/parallel.ts";

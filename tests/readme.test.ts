@@ -43,6 +43,11 @@ function table(heading: string): string[] {
   return [...section.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1] ?? "");
 }
 
+/** What a file is named after. */
+function nameOf(file: string): string {
+  return file.replace(/\.ts$/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
 test("the table of errors has every code and no other", () => {
   expect(table("Errors").toSorted()).toEqual([...millrace.errorCodes].toSorted());
 });
@@ -50,10 +55,18 @@ test("the table of errors has every code and no other", () => {
 test("the table of verbs names every verb file, and only what is exported", () => {
   const verbs = table("Verbs").map((cell) => cell.replace(/\(.*$/, ""));
   const sources = readdirSync(join(root, "src", "streams")).filter((file) => file.endsWith(".ts"));
-  const files = sources.map((file) => file.replace(/\.ts$/, "").replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase()));
-  const inner = ["perGroup", "sequence"]; // shared by batch and window; by prepend, append and prompt
+  const files = sources.map(nameOf);
+  const inner = ["perGroup", "sequence", "errorBudget"]; // shared by batch and window; by prepend, append and prompt; of isolate
   expect(files.filter((name) => !inner.includes(name) && !verbs.includes(name))).toEqual([]);
   expect(verbs.filter((name) => !(name in millrace))).toEqual([]);
+});
+
+test("the table of resilience names every wrapper, and only what is exported", () => {
+  const wrappers = table("Resilience").map((cell) => cell.replace(/\(.*$/, ""));
+  const files = readdirSync(join(root, "src", "resilience"), { withFileTypes: true }).filter((entry) => entry.isFile()).map(({ name }) => nameOf(name));
+  const inner = ["partWeight", "retryBudget"]; // what others are made with
+  expect(files.filter((name) => !inner.includes(name)).toSorted()).toEqual(wrappers.toSorted());
+  expect(wrappers.filter((name) => !(name in millrace))).toEqual([]);
 });
 
 test("the table of adapters names only adapters that there are, and every one that the changelog names", () => {

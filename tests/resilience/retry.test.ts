@@ -519,6 +519,14 @@ describe("R4: after the commit point", () => {
     expect(error).toMatchObject({ code: "interrupted", partial: { parts: 1, text: "y" }, attempts: 3 });
   });
 
+  test("`partial` holds all of a long answer, and nothing of what was taken back", async () => {
+    const long = Array.from({ length: 200 }, (_, i) => `${i} `);
+    const { error } = await ending(retry(scripted([[...long, { throws: down() }]]), quick));
+    expect(error).toMatchObject({ partial: { parts: 200, text: long.join("") } });
+    const restarted = await ending(retry(scripted([[...long, { throws: down() }], ["x", { throws: down() }]]), { ...quick, attempts: 2, afterCommit: "restart" }));
+    expect(restarted.error).toMatchObject({ partial: { parts: 1, text: "x" } });
+  });
+
   test("`restart` is none once a tool call was handed on", async () => {
     const model = scripted([[toolCall({ id: "1", name: "n", arguments: {} }), { throws: down() }], ["y"]]);
     expect((await ending(retry(model, { ...quick, afterCommit: "restart" }))).error).toMatchObject({ code: "interrupted" });
