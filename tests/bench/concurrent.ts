@@ -1,5 +1,5 @@
 /**
- * W4 (ordered concurrent map), W5 (fan-out to four branches) and W8 (a model's stream).
+ * W4 (ordered concurrent map) and W5 (fan-out to four branches).
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { Effect, Stream } from "effect";
 import pMap, { pMapIterable } from "p-map";
 import * as rx from "rxjs";
 import * as si from "streaming-iterables";
-import { derive, each, interleave, isText, parallel, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
+import { each, interleave, parallel, type Part, pipe, run } from "../../src/index.ts";
 import type { Variant } from "./measure.ts";
 import { asyncSource, Checksum, forAwait, part, readySource, tenMaps, valueOf } from "./parts.ts";
 
@@ -150,96 +150,5 @@ async function* teeAndMerge(branches: readonly ((input: AsyncIterable<Part>) => 
       pending.set(iterator, iterator.next());
       yield result.value;
     }
-  }
-}
-
-/** W8: 2,000 deltas in chunks of 20, each chunk on its own turn of the event loop, five stages. */
-export function w8(): Variant[] {
-  const deltas = 10_000;
-  async function* chunks(): AsyncGenerator<Part> {
-    for (let at = 0; at < deltas; at += 20) {
-      await new Promise((resolve) => setImmediate(resolve));
-      const events = Array.from({ length: 20 }, (_, i) => `data: ${JSON.stringify({ type: "delta", delta: (at + i) % 10 === 0 ? "" : `token${at + i} ` })}\n\n`);
-      yield text(events.join(""));
-    }
-  }
-  const parse = (made: Part): Part[] =>
-    isText(made)
-      ? made.text
-          .split("\n\n")
-          .filter((event) => event !== "")
-          .map((event) => text((JSON.parse(event.slice(6)) as { delta: string }).delta, { role: "assistant" }))
-      : [made];
-  const keep = (made: Part): boolean => isText(made) && made.text !== "";
-  const upper = (made: Part): Part => (isText(made) ? derive(made, { text: made.text.toUpperCase() }) : made);
-  const numbered = (): ((made: Part) => Part) => {
-    let n = 0;
-    return (made) => derive(made, { metadata: { n: n++ } });
-  };
-  const measured = (): ((made: Part) => Part) => {
-    let length = 0;
-    return (made) => {
-      length += isText(made) ? made.text.length : 0;
-      return made;
-    };
-  };
-  const total = async (stream: AsyncIterable<Part>): Promise<string> => {
-    let count = 0;
-    let length = 0;
-    for await (const made of stream) {
-      count += 1;
-      length += isText(made) ? made.text.length : 0;
-    }
-    return `${count} deltas, ${length} characters`;
-  };
-  const variant = (name: string, stream: () => AsyncIterable<Part>): Variant => ({ name, group: "for await", parts: deltas, run: () => total(stream()) });
-  async function* byHand(): AsyncGenerator<Part> {
-    const [number, measure] = [numbered(), measured()];
-    for await (const chunk of chunks()) for (const made of parse(chunk)) if (keep(made)) yield measure(number(upper(made)));
-  }
-  const generators = (): AsyncIterable<Part> => {
-    const stage = (fn: (made: Part) => Part[]) =>
-      async function* (input: AsyncIterable<Part>) {
-        for await (const made of input) yield* fn(made);
-      };
-    const [number, measure] = [numbered(), measured()];
-    return [parse, (made: Part) => (keep(made) ? [made] : []), (made: Part) => [upper(made)], (made: Part) => [number(made)], (made: Part) => [measure(made)]].reduce<AsyncIterable<Part>>(
-      (stream, fn) => stage(fn)(stream),
-      chunks(),
-    );
-  };
-  const stages = (middle: readonly Processor[]) => pipe(each(parse), each((made) => (keep(made) ? made : undefined)), ...middle, each(upper), each(numbered()), each(measured()));
-  return [
-    variant("LIMIT", byHand),
-    variant("millrace", () => run(stages([]), chunks())),
-    variant("millrace, one opaque stage", () => run(stages([async function* (input) { yield* input; }]), chunks())),
-    variant("native generators", generators),
-    variant("rxjs as for await", () => {
-      const [number, measure] = [numbered(), measured()];
-      return rxIterable(rx.from(chunks()).pipe(rx.concatMap(parse), rx.filter(keep), rx.map(upper), rx.map(number), rx.map(measure)));
-    }),
-  ];
-}
-
-/** An observable as an async iterable: a queue without a bound, since the observable does not wait. */
-async function* rxIterable(source: rx.Observable<Part>): AsyncGenerator<Part> {
-  const queue: Part[] = [];
-  let wake: (() => void) | undefined;
-  let done = false;
-  source.subscribe({
-    next: (made) => {
-      queue.push(made);
-      wake?.();
-    },
-    complete: () => {
-      done = true;
-      wake?.();
-    },
-  });
-  for (;;) {
-    const made = queue.shift();
-    if (made !== undefined) yield made;
-    else if (done) return;
-    else await new Promise<void>((resolve) => (wake = resolve));
   }
 }

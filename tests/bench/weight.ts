@@ -11,17 +11,19 @@ import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..", "..");
 
-/** What a program imports: all of it, the core with its verbs, or what the first sample needs. */
-const imports = {
-  core: publicNames(),
+/** What a program imports: the core, the core with every verb, all of it, or what the first sample needs. */
+const imports: Readonly<Record<"core" | "verbs" | "everything" | "first", string>> = {
+  core: `${publicNames("core")}; export { each, pipe } from "./src/index.ts";`,
+  verbs: publicNames("core|streams"),
   everything: `export * from "./src/index.ts";`,
   first: `export { each, filter, from, pipe, run, tap, text, bytes, json, derive, isText, isMillraceError } from "./src/index.ts";`,
-} as const;
+};
 
-/** The public names of the core and the stream verbs, without the kinds. */
-function publicNames(): string {
+/** The public names that come from these folders. */
+function publicNames(folders: string): string {
   const statements = readFileSync(join(root, "src", "index.ts"), "utf8").split(/;\n/);
-  return statements.filter((statement) => /from "\.\/(core|streams)\//.test(statement)).join(";\n").replaceAll('"./', '"./src/');
+  const wanted = new RegExp(`from "\\./(?:${folders})/`);
+  return statements.filter((statement) => wanted.test(statement)).join(";\n").replaceAll('"./', '"./src/');
 }
 
 /** Bytes of a bundle, minified, and gzipped. */
