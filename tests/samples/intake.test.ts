@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { chatFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
+import { wireServer } from "../../src/testing/wire-server.ts";
 import { ownDatabase, service, titled } from "../services.ts";
 import { root } from "../tools/side-folder.ts";
 
@@ -94,6 +96,18 @@ describe("npm start", { timeout: 180_000 }, () => {
     const run = await intake(["--data", data, "--ask", "Which planets have rings?"]);
     expect(run.code).toBe(0);
     expect(run.out).toContain("The documents do not say.");
+  });
+
+  test("asks the model at OLLAMA_HOST, with the passages, and cites what it says", async () => {
+    const chunk = (delta: object, finish: string | null = null): object => ({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta, finish_reason: finish }] });
+    await using ollama = await wireServer({ answer: sseAnswer(chatFrames([chunk({ role: "assistant", content: "It is Freya " }), chunk({ content: "Munk [" }), chunk({ content: "1]." }), chunk({}, "stop")])) });
+    const run = await intake(["--data", data, "--ask", "Who is our contact at the tannery?"], { OLLAMA_HOST: ollama.url.replace("http://", ""), OLLAMA_MODEL: "tiny" });
+    expect(run.code, run.err).toBe(0);
+    expect(run.out).toMatch(/^Answers by tiny at Ollama$[\s\S]*It is Freya Munk \[1\]\.\n {2}\[1\] notes\/suppliers\.md/m);
+    const [request] = ollama.requests;
+    expect([request?.path, request?.json()]).toEqual(["/v1/chat/completions", expect.objectContaining({ model: "tiny", stream: true })]);
+    expect(request?.body).toContain("Question: Who is our contact at the tannery?");
+    expect(request?.body).toContain("Aldous Tannery");
   });
 
   test("two at a time in one place: the second is refused", async () => {
