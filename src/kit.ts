@@ -11,6 +11,7 @@ export { invalidOption, received, wholeNumber } from "./core/errors.ts";
 
 // Parts: their types, what no part says otherwise, who may speak as system.
 export { fromBase64, toBase64 } from "./core/base64.ts";
+export { joinBytes } from "./core/join-bytes.ts";
 export { essence } from "./core/guards.ts";
 export { endingOf, mimeTypeOfName, unknownMimeType } from "./core/mime-types.ts";
 export { noMetadata } from "./core/part.ts";

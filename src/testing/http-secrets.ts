@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { joinBytes } from "../core/join-bytes.ts";
 
 /** Names of headers and query parameters whose values are secrets: `authorization`, `x-api-key`, `key`, `X-Amz-Signature`, `set-cookie`, … */
 const secretName = /auth|key|token|secret|passw|signature|\bsig\b|credential|cookie|session|bearer/i;
@@ -63,19 +64,14 @@ export function blankText(text: string, secrets: Iterable<string>): string {
  * bytes were cut is what is recorded.
  */
 export function blankBytes(pieces: readonly Uint8Array[], secrets: Iterable<string>): Uint8Array[] {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.byteLength;
-  }
+  const all = joinBytes(pieces);
   for (const secret of longestFirst(secrets)) {
     const sought = new TextEncoder().encode(secret);
     for (let found = indexOf(all, sought, 0); found !== -1; found = indexOf(all, sought, found + sought.byteLength)) {
       all.fill(0x2a, found, found + sought.byteLength); // an asterisk: valid inside any JSON text
     }
   }
-  at = 0;
+  let at = 0;
   return pieces.map((piece) => all.subarray(at, (at += piece.byteLength)));
 }
 

@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { joinBytes } from "../core/join-bytes.ts";
 import { type Split, splitBytes } from "./split-bytes.ts";
 
 /** What goes wrong. `after` counts frames that are sent whole; `inside` sends half of the next one too. */
@@ -93,7 +94,7 @@ export async function wireServer(options: { readonly answer?: WireScript } = {})
     const body: Uint8Array[] = [];
     for await (const chunk of incoming as AsyncIterable<Uint8Array>) body.push(chunk);
     let answered = (): void => {};
-    const request = requestOf(incoming, response, new TextDecoder().decode(joined(body)), new Promise<void>((resolve) => (answered = resolve)));
+    const request = requestOf(incoming, response, new TextDecoder().decode(joinBytes(body)), new Promise<void>((resolve) => (answered = resolve)));
     requests.push(request);
     for (const waiter of waiting.filter(({ at }) => at === requests.length)) waiter.resolve(request);
     try {
@@ -191,7 +192,7 @@ async function follow(response: ServerResponse, answer: WireAnswer): Promise<voi
   response.writeHead(status, fault?.kind === "short" ? { ...headers, "content-length": String(total) } : headers);
   response.flushHeaders();
   const sent = faultless(frames, fault);
-  for (const bytes of split === undefined ? sent : splitBytes(joined(sent), split)) await write(response, bytes);
+  for (const bytes of split === undefined ? sent : splitBytes(joinBytes(sent), split)) await write(response, bytes);
   if (fault === undefined || fault.kind === "truncate") return void response.end();
   if (fault.kind !== "cut" && fault.kind !== "short") return;
   await new Promise((resolve) => setTimeout(resolve, settleMs));
@@ -221,14 +222,4 @@ async function write(response: ServerResponse, bytes: string | Uint8Array): Prom
     });
   });
   await new Promise<void>((resolve) => setImmediate(resolve));
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.byteLength;
-  }
-  return all;
 }

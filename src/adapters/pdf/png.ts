@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { joinBytes } from "../../core/join-bytes.ts";
 
 /** Pixels as a PDF has them: row by row, each row in whole bytes. */
 export interface Pixels {
@@ -41,7 +42,7 @@ export async function encodePng({ width, height, channels, bits = 8, data }: Pix
   view.setUint32(4, height);
   header.set([bits, colourTypes[channels]], 8);
   const chunks = [chunk("IHDR", header, crc32), chunk("IDAT", packed, crc32), chunk("IEND", new Uint8Array(), crc32)];
-  return joined([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a), ...chunks]);
+  return joinBytes([Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a), ...chunks]);
 }
 
 /** Length, type, content, check sum of the two. */
@@ -53,14 +54,4 @@ function chunk(type: string, content: Uint8Array, crc32: (bytes: Uint8Array) => 
   made.set(content, 8);
   view.setUint32(made.length - 4, crc32(made.subarray(4, made.length - 4)));
   return made;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

@@ -7,6 +7,7 @@
  * @module
  */
 import { MillraceError } from "../../core/errors.ts";
+import { joinBytes } from "../../core/join-bytes.ts";
 
 const lineFeed = 10;
 const carriageReturn = 13;
@@ -40,7 +41,7 @@ export class LineBuffer {
       this.chunk = nothing;
       return undefined;
     }
-    const line = joined([...this.start, this.chunk.subarray(0, end)]);
+    const line = joinBytes([...this.start, this.chunk.subarray(0, end)]);
     this.start = [];
     this.startBytes = 0;
     this.chunk = this.chunk.subarray(end + 1);
@@ -58,22 +59,10 @@ export class LineBuffer {
 
   /** All that was not taken. */
   rest(): Uint8Array {
-    return joined([...this.start, this.chunk]);
+    return joinBytes([...this.start, this.chunk]);
   }
 
   private tooLarge(): MillraceError {
     return new MillraceError("too_large", `terminalInput: a line has more than ${this.maxBytes} bytes`, { service: "terminal" });
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [first = nothing] = pieces;
-  if (pieces.length <= 1) return first;
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
 }

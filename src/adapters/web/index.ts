@@ -11,6 +11,7 @@ import type { Clock } from "../../core/clock.ts";
 import { systemClock } from "../../core/clock.ts";
 import { derive } from "../../core/derive.ts";
 import { invalidOption, MillraceError, received, wholeNumber } from "../../core/errors.ts";
+import { joinBytes } from "../../core/join-bytes.ts";
 import { essence, isUri } from "../../core/guards.ts";
 import { unknownMimeType } from "../../core/mime-types.ts";
 import type { JsonValue, Part, PartOptions, UriPart } from "../../core/part.ts";
@@ -158,16 +159,6 @@ function parse(content: Uint8Array, url: string): JsonValue {
 
 async function gathered(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.byteLength;
-  }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
+  for await (const chunk of body) chunks.push(chunk);
+  return joinBytes(chunks);
 }
