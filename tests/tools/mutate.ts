@@ -27,7 +27,8 @@ const folders = positionals.length > 0 ? positionals : ["src/core", "src/streams
 const testFolders = folders.every((folder) => /^src\/(?:core|streams)/.test(folder)) ? ["tests/core", "tests/streams"] : folders.map((folder) => folder.replace(/^src/, "tests"));
 /** Minutes long, and about sizes: what they would notice, others do sooner. */
 const left = ["tests/streams/long-streams.test.ts"];
-const mutantTimeoutMs = 60_000;
+/** Before the tests have been seen to pass; then a mutant gets three times as long as they took. */
+const firstTimeoutMs = 300_000;
 
 interface Mutant {
   readonly file: string;
@@ -110,11 +111,13 @@ async function work(): Promise<void> {
   for (const name of ["package.json", "tsconfig.json", "vitest.config.ts", "src", "tests"]) cpSync(join(root, name), join(copy, name), { recursive: true, filter });
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   try {
-    if ((await tests(copy)) !== "passed") throw new Error("the tests fail without any mutant: there is nothing to measure");
+    const startMs = performance.now();
+    if ((await tests(copy, firstTimeoutMs)) !== "passed") throw new Error("the tests fail without any mutant: there is nothing to measure");
+    const timeoutMs = 3 * (performance.now() - startMs);
     for (let mutant = chosen.pop(); mutant !== undefined; mutant = chosen.pop()) {
       const original = readFileSync(join(root, mutant.file), "utf8");
       writeFileSync(join(copy, mutant.file), original.slice(0, mutant.at) + mutant.to + original.slice(mutant.at + mutant.from.length));
-      const outcome = await tests(copy);
+      const outcome = await tests(copy, timeoutMs);
       if (outcome === "passed") outcomes.survived.push(mutant);
       else outcomes[outcome] += 1;
       tried.push(mutant);
@@ -126,13 +129,13 @@ async function work(): Promise<void> {
   }
 }
 
-function tests(copy: string): Promise<"passed" | "noticed" | "hung"> {
+function tests(copy: string, timeoutMs: number): Promise<"passed" | "noticed" | "hung"> {
   return new Promise((resolve) => {
     const args = [join("node_modules", "vitest", "vitest.mjs"), "run", "--bail=1", "--reporter=dot", "--no-file-parallelism", ...testFolders];
     const child = spawn(process.execPath, args, { cwd: copy, stdio: "ignore", detached: true, env: { ...process.env, PROPERTY_RUNS: "60", SERVICES: "none", TEST_EXCLUDE: left.join(",") } });
     const timer = setTimeout(() => {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    }, mutantTimeoutMs);
+    }, timeoutMs);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
       resolve(signal === "SIGKILL" ? "hung" : code === 0 ? "passed" : "noticed");
