@@ -185,6 +185,37 @@ describe("S38: parallel with an opaque branch", () => {
   });
 });
 
+describe("S31: what a branch of a route sees when the input breaks off", () => {
+  const fails: Processor = async function* (input) {
+    for await (const part of input) if (nameOf(part) === "bad") throw new Error("broke");
+  };
+  const select = (part: Part): string => {
+    if (nameOf(part) === "refuse") throw new Error("broke");
+    return nameOf(part) === "bad" ? "fails" : "careful";
+  };
+  const causes: Readonly<Record<string, () => AsyncIterable<Part>>> = {
+    "another branch fails": () => watchedSource(["a", "bad", "b"]),
+    "select throws": () => watchedSource(["a", "refuse", "b"]),
+    "the source fails": () => watchedSource(["a", "b"], { failAt: 1, error: new Error("broke") }),
+  };
+  for (const [cause, source] of Object.entries(causes)) {
+    test(`${cause}: its input rejects with that error, and never looks finished`, async () => {
+      const seen: string[] = [];
+      const careful: Processor = async function* (input) {
+        try {
+          for await (const part of input) seen.push(nameOf(part));
+          seen.push("ended");
+        } catch (error) {
+          seen.push(String(error));
+          throw error;
+        }
+      };
+      await expect(soon(run(route(select, { routes: { careful, fails } }), source()).collect())).rejects.toThrow("broke");
+      expect([seen[0], seen.at(-1)]).toEqual(["a", "Error: broke"]); // what was read already may come in between
+    });
+  }
+});
+
 describe("S39: interleave", () => {
   test("C73: a parked branch does not hold back another, up to the lag; leaving closes both", async () => {
     const source = watchedSource(Infinity);

@@ -58,8 +58,15 @@ const operators: readonly (readonly [pattern: RegExp, to: (match: string) => str
   [/\bawait (?=[\w(])/g, () => "void "],
   [/^\s+(?:this|[a-z]\w*)\.[\w.]+\([^;\n]*\);$/gm, (match) => match.replace(/\S.*/, ";")], // a call for its effect
   [/^\s+this\.\w+ = [^;\n]+;$/gm, (match) => match.replace(/\S.*/, ";")], // an assignment
-  [/\breturn (?=[^;\n]+;)/g, () => "return void "],
+  [/\breturn (?!undefined;|void )(?=[^;\n]+;)/g, () => "return void "],
 ];
+
+/** Behind a function that gives nothing, `return void` is the same program. */
+function changesNothing(source: string, { at, to }: Pick<Mutant, "at" | "to">): boolean {
+  if (to !== "return void ") return false;
+  const headers = [...source.slice(0, at).matchAll(/\)(?:: ([^={}]+?))?(?: =>)? \{$/gm)].filter((match) => match[1] !== undefined);
+  return headers.at(-1)?.[1] === "void";
+}
 
 function mutantsOf(file: string): Mutant[] {
   const source = readFileSync(join(root, file), "utf8");
@@ -70,7 +77,9 @@ function mutantsOf(file: string): Mutant[] {
     .replace(/^import [\s\S]*?;$/gm, blank)
     .replace(/^export (?:interface|type) [\s\S]*?^(?:\}|.*;)$/gm, blank)
     .replace(/`[^`]*`/g, blank);
-  return operators.flatMap(([pattern, to]) => [...hidden.matchAll(pattern)].map((match) => ({ file, at: match.index, from: match[0], to: to(match[0]) })));
+  return operators
+    .flatMap(([pattern, to]) => [...hidden.matchAll(pattern)].map((match) => ({ file, at: match.index, from: match[0], to: to(match[0]) })))
+    .filter((mutant) => !changesNothing(hidden, mutant));
 }
 
 function blank(text: string): string {
