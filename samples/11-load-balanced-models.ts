@@ -12,7 +12,7 @@ const clock = fakeClock();
 const quick = mockModel(() => "Here you are.", { clock, deltaMs: 5 });
 const slow = mockModel(() => "Here … you … are.", { clock, deltaMs: 200 });
 const failing = mockModel(() => [{ error: new MillraceError("unavailable", "down") }]);
-await using models = loadBalance(
+const models = loadBalance(
   [
     { id: "quick", processor: quick },
     { id: "slow", processor: slow },
@@ -35,6 +35,7 @@ console.log("the slow one got less than the quick one:", slow.calls.length < qui
 const last = run(models, "Please.").collect();
 await clock.advance(2_000);
 console.log("answered by", String((await last).find(isFinish)?.metadata.endpoint));
+await models.close();
 
 /** The same chances each time. */
 function seeded(seed: number): () => number {

@@ -82,6 +82,7 @@ describe("what a source may contain", () => {
     "a default export": /^export default/m,
     "an unfinished place": /\b(TODO|FIXME|XXX)\b/,
     "a silenced check": /@ts-(ignore|nocheck|expect-error)|oxlint-disable|eslint-disable/,
+    "using, which Node 22 cannot read": /^\s*(await )?using \w+ = /m,
     "an enum or a namespace": /^\s*(export )?(const )?enum |^\s*(export )?namespace /m,
   };
   for (const [what, pattern] of Object.entries(forbidden)) {

@@ -7,6 +7,7 @@ import type { BlobAbility, BlobContent, BlobStore } from "../../kinds/blob-store
 import { maxChunkBytes } from "../../kinds/blob-store.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
 import type { TestRunner } from "./runner.ts";
+import { withOpen } from "./with-open.ts";
 
 /** The store under test. */
 export interface BlobStoreSubject {
@@ -29,10 +30,7 @@ export function blobStoreContract({ describe, it }: TestRunner, subject: BlobSto
   const lacks = subject.lacks ?? {};
   const test = (name: string, body: (store: BlobStore) => Promise<void>, needs?: BlobAbility): void => {
     const reason = needs === undefined ? undefined : lacks[needs];
-    const run = async (): Promise<void> => {
-      await using store = await subject.open();
-      await body(store);
-    };
+    const run = async (): Promise<void> => withOpen(await subject.open(), body);
     if (reason === undefined) it(name, run);
     else it.skip(`${name} (${reason})`, run);
   };

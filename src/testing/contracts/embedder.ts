@@ -6,6 +6,7 @@
 import type { Embedder } from "../../kinds/embedder.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
 import type { TestRunner } from "./runner.ts";
+import { withOpen } from "./with-open.ts";
 
 /** The embedder under test. */
 export interface EmbedderSubject {
@@ -28,10 +29,7 @@ export interface EmbedderSubject {
  */
 export function embedderContract({ describe, it }: TestRunner, subject: EmbedderSubject): void {
   const test = (name: string, body: (embedder: Embedder) => Promise<void>, skipped?: string): void => {
-    const run = async (): Promise<void> => {
-      await using embedder = await subject.open();
-      await body(embedder);
-    };
+    const run = async (): Promise<void> => withOpen(await subject.open(), body);
     if (skipped === undefined) it(name, run);
     else it.skip(`${name} (${skipped})`, run);
   };

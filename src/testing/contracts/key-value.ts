@@ -7,6 +7,7 @@ import type { KeyValueAbility, KeyValueStore, MarkStore } from "../../kinds/key-
 import type { Advanced } from "../../kinds/marks.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
 import type { TestRunner } from "./runner.ts";
+import { withOpen } from "./with-open.ts";
 
 /** The store under test. */
 export interface KeyValueSubject {
@@ -33,10 +34,7 @@ export function keyValueContract({ describe, it }: TestRunner, subject: KeyValue
   const lifeMs = subject.passTime === undefined ? 400 : 60_000;
   const test = (name: string, body: (store: KeyValueStore) => Promise<void>, needs?: KeyValueAbility): void => {
     const reason = needs === undefined ? undefined : lacks[needs];
-    const run = async (): Promise<void> => {
-      await using store = await subject.open();
-      await body(store);
-    };
+    const run = async (): Promise<void> => withOpen(await subject.open(), body);
     if (reason === undefined) it(name, run);
     else it.skip(`${name} (${reason})`, run);
   };

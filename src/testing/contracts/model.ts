@@ -15,6 +15,7 @@ import { stalledSource, watchedSource } from "../watched-source.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
 import type { ModelBench, ModelRequest } from "./model-bench.ts";
 import type { TestRunner } from "./runner.ts";
+import { withOpen } from "./with-open.ts";
 import { contextOf, countedSignal, frozen, outcomeOf, patienceMs, streamOf, turn, unheard, within } from "./watch.ts";
 
 /** What a model may be unable to show. */
@@ -51,9 +52,8 @@ export function modelContract({ describe, it }: TestRunner, subject: ModelSubjec
     const reason = needs === undefined ? undefined : lacks[needs];
     const attempt = (): Promise<void> =>
       unheard(async () => {
-        await using bench = await subject.open();
-        await using _ = bench.model;
-        await within(3 * patience, body(bench), "the test"); // what a test waits for has a name of its own mostly
+        // what a test waits for has a name of its own mostly
+        await withOpen(await subject.open(), (bench) => withOpen(bench.model, () => within(3 * patience, body(bench), "the test")));
       });
     if (reason === undefined) it(name, attempt);
     else it.skip(`${name} (${reason})`, attempt);

@@ -7,6 +7,7 @@ import { type VectorFilter } from "../../kinds/vector-filter.ts";
 import type { VectorAbility, VectorMetric, VectorRecord, VectorStore } from "../../kinds/vector-store.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
 import type { TestRunner } from "./runner.ts";
+import { withOpen } from "./with-open.ts";
 import { deep, filterCases, hostileTexts, library, malformedFilters, randomVectors } from "./vector-cases.ts";
 
 /** The store under test. */
@@ -37,11 +38,11 @@ export function vectorStoreContract({ describe, it }: TestRunner, subject: Vecto
   type Body = (store: VectorStore) => Promise<void>;
   const test = (name: string, body: Body, { needs, dimensions = 3, by = metric }: { needs?: VectorAbility; dimensions?: number; by?: VectorMetric } = {}): void => {
     const reason = needs === undefined ? undefined : lacks[needs];
-    const run = async (): Promise<void> => {
-      await using store = await subject.open({ dimensions, metric: by });
-      await store.setup();
-      await body(store);
-    };
+    const run = async (): Promise<void> =>
+      withOpen(await subject.open({ dimensions, metric: by }), async (store) => {
+        await store.setup();
+        await body(store);
+      });
     if (reason === undefined) it(name, run);
     else it.skip(`${name} (${reason})`, run);
   };
