@@ -32,8 +32,15 @@ export { type Answer, type Exchange, type ExchangeOptions, openExchange, type Ti
 export { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "./wire/json-shape.ts";
 
 // Errors of services: which code they are, when to come again, and what of them may be quoted.
+export { amqpFault } from "./wire/amqp-errors.ts";
+export { awsFault } from "./wire/aws-errors.ts";
+export { googleFault } from "./wire/google-errors.ts";
+export { grpcFault } from "./wire/grpc-status.ts";
 export { codeOfStatus } from "./wire/http-status.ts";
+export { kafkaFault } from "./wire/kafka-errors.ts";
 export { networkError, type NetworkFault, networkFault } from "./wire/network-errors.ts";
+export { redisFault } from "./wire/redis-errors.ts";
+export type { ServiceFault } from "./wire/service-fault.ts";
 export { type Confidential, quotedError, type Redact, redaction } from "./wire/redact.ts";
 export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./wire/retry-hint.ts";
 

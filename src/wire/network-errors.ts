@@ -6,6 +6,7 @@
  * @module
  */
 import { MillraceError, type TimeoutPhase } from "../core/errors.ts";
+import { fieldOf, textOf } from "./error-fields.ts";
 import { quotedError, type Redact } from "./redact.ts";
 
 /** A failure of the network, told apart. */
@@ -46,19 +47,21 @@ const byMessage: readonly Rule[] = [
 
 /** Links of `cause` that are followed. */
 const maxDepth = 8;
+/** Errors that are looked at: an error may gather thousands, or itself. */
+const maxErrors = 100;
 
 /** What kind of network failure it is; undefined for an error that is none. */
 export function networkFault(error: unknown): NetworkFault | undefined {
-  const errors = chain(error);
+  const errors = [...chain(error)];
   // Codes first, the innermost last seen: "fetch failed" around ECONNREFUSED says nothing.
   for (const inner of errors.toReversed()) {
-    const code: unknown = (inner as { readonly code?: unknown }).code;
-    if (typeof code !== "string") continue;
+    const code = textOf(inner, "code");
+    if (code === undefined) continue;
     for (const [pattern, fault] of byCode) if (pattern.test(code)) return { ...fault, word: code.slice(0, 60) };
   }
   for (const inner of errors.toReversed()) {
     for (const [pattern, fault] of byMessage) {
-      const match = pattern.exec(inner.message);
+      const match = pattern.exec(textOf(inner, "message") ?? "");
       if (match !== null) return { ...fault, word: match[0].toLowerCase() };
     }
   }
@@ -66,10 +69,13 @@ export function networkFault(error: unknown): NetworkFault | undefined {
 }
 
 /** The error with its causes and what it gathers, outermost first. */
-function chain(error: unknown, depth = 0): Error[] {
-  if (!(error instanceof Error) || depth === maxDepth) return [];
-  const gathered: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
-  return [error, ...gathered.flatMap((inner) => chain(inner, depth + 1)), ...chain(error.cause, depth + 1)];
+function chain(error: unknown, depth = 0, found = new Set<Error>()): ReadonlySet<Error> {
+  if (!(error instanceof Error) || depth === maxDepth || found.size === maxErrors || found.has(error)) return found;
+  found.add(error);
+  const gathered = fieldOf(error, "errors");
+  if (error instanceof AggregateError && Array.isArray(gathered)) for (const inner of gathered.slice(0, maxErrors)) chain(inner, depth + 1, found);
+  chain(fieldOf(error, "cause"), depth + 1, found);
+  return found;
 }
 
 /** The error of ours for a connection that failed; what `fetch` rejects with and is not known counts as passing. */

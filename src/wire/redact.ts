@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fieldOf } from "./error-fields.ts";
 
 /** Characters quoted at most. */
 const maxQuotedChars = 500;
@@ -48,7 +49,7 @@ export function redaction({ secrets, sent }: Confidential): Redact {
     const longest = known[0]?.length ?? 0;
     let quoted = text.slice(0, maxQuotedChars + Math.max(longest, 200));
     for (const secret of known) quoted = quoted.replaceAll(secret, "…");
-    quoted = quoted.replace(/(\w+:\/\/)[^/\s@]*@/g, "$1").replace(/(\w+:\/\/[^\s?#"']*)[?#][^\s"']*/g, "$1");
+    quoted = quoted.replace(/(\w+:\/\/)[^/\s]*@/g, "$1").replace(/(\w+:\/\/[^\s?#"']*)[?#][^\s"']*/g, "$1");
     for (const shape of keyShapes) quoted = quoted.replace(shape, "…");
     if (sent !== undefined) for (const request of sent()) quoted = withoutEcho(quoted, request);
     return quoted.length > maxQuotedChars || text.length > maxQuotedChars + Math.max(longest, 200) ? `${quoted.slice(0, maxQuotedChars)}…` : quoted;
@@ -94,11 +95,13 @@ function blanked(text: string, hidden: Uint8Array): string {
 /** A stand-in for an error of somebody else's, fit to be a `cause`: its name, codes and quoted message, nothing it holds. */
 export function quotedError(error: unknown, redact: Redact, depth = 0): Error {
   const source = error instanceof Error ? error : new Error(typeof error === "string" ? error : `not an error: ${typeof error}`);
-  const inner = source.cause !== undefined && depth < 4 ? { cause: quotedError(source.cause, redact, depth + 1) } : undefined;
-  const copy = new Error(redact(source.message), inner);
-  Object.defineProperty(copy, "name", { value: source.name, enumerable: false, configurable: true, writable: true });
+  const cause = fieldOf(source, "cause");
+  const inner = cause !== undefined && depth < 4 ? { cause: quotedError(cause, redact, depth + 1) } : undefined;
+  const message = fieldOf(source, "message");
+  const copy = new Error(redact(typeof message === "string" ? message : ""), inner);
+  Object.defineProperty(copy, "name", { value: fieldOf(source, "name"), enumerable: false, configurable: true, writable: true });
   for (const field of ["code", "status", "type"] as const) {
-    const value: unknown = (source as { readonly code?: unknown; readonly status?: unknown; readonly type?: unknown })[field];
+    const value = fieldOf(source, field);
     if (typeof value === "number") Object.assign(copy, { [field]: value });
     else if (typeof value === "string") Object.assign(copy, { [field]: redact(value) });
   }
