@@ -8,7 +8,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import { type Runtime, runtimes } from "../runtimes/run.ts";
 import { installed, root } from "./side-folder.ts";
 
@@ -19,6 +19,8 @@ interface Count {
 }
 
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, said once more at the end, where it is found in a long log. */
+const failures: string[] = [];
 const results = join(root, ".cache", "test-results");
 
 type Exclusion = readonly [pattern: string, reason: string];
@@ -59,6 +61,7 @@ function step(name: string, run: () => Count): void {
   total.failed += count.failed;
   total.skipped += count.skipped;
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  if (count.failed > 0) failures.push(`${name}: ${count.failed} not ok`);
   console.log(`-- ${name}: ${count.passed} ok, ${count.failed} not ok, ${count.skipped} left out, ${seconds} s`);
 }
 
@@ -75,6 +78,22 @@ interface Report {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly success: boolean;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string; readonly failureMessages: readonly string[] }[];
+  }[];
+}
+
+/** Each failed test of a report with the beginning of what it said; a file that failed as a whole as itself. */
+function failedIn(report: Report): string[] {
+  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name);
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    if (failed.length === 0) return status === "failed" ? [`${file}: ${message.slice(0, 2_000)}`] : [];
+    return failed.map((test) => `${file} > ${test.fullName}\n${test.failureMessages.join("\n").slice(0, 2_000)}`);
+  });
 }
 
 /** The counts of a suite's report; a suite that ended without one has failed. */
@@ -82,6 +101,7 @@ function counted(file: string, ok: boolean): Count {
   if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
   const report = JSON.parse(readFileSync(file, "utf8")) as Report;
   const failed = report.numFailedTests;
+  failures.push(...failedIn(report));
   return {
     passed: report.numPassedTests,
     failed: failed === 0 && !(ok && report.success) ? 1 : failed, // an unhandled error fails the suite, no test
@@ -165,5 +185,6 @@ const consumer = makeConsumer();
 for (const runtime of all) step(`packed tarball on ${runtime.name}`, () => packed(consumer, runtime));
 rmSync(consumer, { recursive: true, force: true });
 
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;

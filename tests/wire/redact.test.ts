@@ -127,21 +127,11 @@ describe("what was sent is not echoed", () => {
   });
 });
 
+// Steps that grow with the square would take hours here: the time limit of the test is what fails then.
 test("redaction takes time in proportion to what was sent, and to what is said none beyond the limit (L-lin)", () => {
-  const steps = (bytes: number): number => {
-    const sent = "ab ".repeat(bytes / 3);
-    const startMs = performance.now();
-    redaction({ secrets: [], sent: () => [sent] })("ab ".repeat(400));
-    return performance.now() - startMs;
-  };
-  steps(1_000_000);
-  const best = (bytes: number): number => Math.min(...[1, 2, 3].map(() => steps(bytes)));
-  expect(best(4_000_000)).toBeLessThan(8 * Math.max(best(1_000_000), 5));
-  for (const text of ["://".repeat(500_000), "a".repeat(1_500_000), "eyJ".repeat(500_000), "sk-".repeat(500_000), `x://${"@".repeat(1_000_000)}`]) {
-    const startMs = performance.now();
-    none(text);
-    expect(performance.now() - startMs).toBeLessThan(500);
-  }
+  const sent = "ab ".repeat(4_000_000);
+  redaction({ secrets: [], sent: () => [sent] })("ab ".repeat(400));
+  for (const text of ["://".repeat(3_000_000), "a".repeat(9_000_000), "eyJ".repeat(3_000_000), "sk-".repeat(3_000_000), `x://${"@".repeat(9_000_000)}`]) none(text);
 });
 
 describe("an error that stands in for another", () => {
