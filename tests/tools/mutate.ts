@@ -1,5 +1,6 @@
 /**
- * Changes the sources one small thing at a time and sees whether the tests notice: `npm run mutate -- --sample 200 src/core`.
+ * Changes the sources one small thing at a time and sees whether the tests notice: `npm run mutate -- --sample 200 src/core`,
+ * or, of one file, `npm run mutate -- src/core/gate.ts --tests tests/core/gate.test.ts`.
  *
  * Each mutant is run in a copy of the project, against the tests of the same area, until the first that fails. A mutant that no
  * test notices has survived; one that hangs counts as noticed. The score is noticed / all.
@@ -20,11 +21,13 @@ const { values, positionals } = parseArgs({
     sample: { type: "string", default: "150" },
     seed: { type: "string", default: "1" },
     workers: { type: "string", default: "2" },
+    /** Tests to run instead of the area's, with commas. */
+    tests: { type: "string" },
   },
 });
 const folders = positionals.length > 0 ? positionals : ["src/core", "src/streams"];
 /** The tests of an area; those of the kernel and of the verbs are tests of each other. */
-const testFolders = folders.every((folder) => /^src\/(?:core|streams)/.test(folder)) ? ["tests/core", "tests/streams"] : folders.map((folder) => folder.replace(/^src/, "tests"));
+const testFolders = values.tests?.split(",") ?? (folders.every((folder) => /^src\/(?:core|streams)/.test(folder)) ? ["tests/core", "tests/streams"] : folders.map((folder) => folder.replace(/^src/, "tests")));
 /** Minutes long, and about sizes: what they would notice, others do sooner. */
 const left = ["tests/streams/long-streams.test.ts"];
 /** Before the tests have been seen to pass; then a mutant gets three times as long as they took. */
@@ -86,7 +89,7 @@ function blank(text: string): string {
   return text.replace(/[^\n]/g, " ");
 }
 
-const sources = folders.flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts")).map((name) => join(folder, name)));
+const sources = folders.flatMap((folder) => folder.endsWith(".ts") ? [folder] : readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts")).map((name) => join(folder, name)));
 const all = sources.flatMap(mutantsOf);
 let state = Number(values.seed) >>> 0;
 const random = (): number => {
