@@ -12,7 +12,7 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     exclude: ["**/node_modules/**", ...(process.env.TEST_EXCLUDE?.split(",") ?? [])],
     execArgv: isNode ? ["--expose-gc"] : [], // the memory tests measure after a collection
-    testTimeout: 30_000, // of a machine that is busy with other things; no test waits for time to pass
+    testTimeout: 120_000, // of a machine that is busy with other things; no test waits for time to pass
     setupFiles: ["tests/setup.ts"],
     globalSetup: ["tests/services/setup.ts"],
     reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]],

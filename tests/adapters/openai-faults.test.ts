@@ -282,7 +282,7 @@ for (const api of apis) {
         expect(server.requests[0]?.isClosed).toBe(false);
         const before = seen.length;
         await server.requests[0]?.send(": ping\n\n");
-        await vi.waitFor(() => expect(seen.length).toBeGreaterThan(before));
+        await vi.waitFor(() => expect(seen.length).toBeGreaterThan(before), { timeout: 20_000 });
       }
       await clock.advance(500);
       expect(isFault(isFault(await next).cause)).toMatchObject({ code: "timeout", phase: "idle", message: expect.stringContaining("4000 ms") as string });

@@ -23,6 +23,9 @@ const isNode = !("Bun" in globalThis) && !("Deno" in globalThis);
 /** Threads that are open; only Node tells, so elsewhere it is always the same number. */
 const threads = (): number => process.getActiveResourcesInfo().filter((name) => name === "MessagePort" || name === "Worker").length;
 
+/** Threads end by themselves, when the machine lets them. */
+const patience = { timeout: 20_000 };
+
 const folders: string[] = [];
 afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 function folder(): string {
@@ -186,7 +189,7 @@ describe("tesseract: leaving", () => {
     const reading = run(ocr, scan("letter-landlord.jpg"), { signal: controller.signal }).collect();
     setTimeout(() => controller.abort(reason), 100); // a page takes over a second
     await expect(reading).rejects.toBe(reason);
-    if (isNode) await vi.waitFor(() => expect(threads()).toBeLessThan(before));
+    if (isNode) await vi.waitFor(() => expect(threads()).toBeLessThan(before), patience);
     expect(await run(ocr, scan("delivery-note-scan.jpg")).text()).toContain("FERRIS TOOLS");
   });
 
@@ -199,7 +202,7 @@ describe("tesseract: leaving", () => {
     setTimeout(() => controller.abort(reason), 20);
     await expect(reading).rejects.toBe(reason);
     await ocr.close();
-    await vi.waitFor(() => expect(threads()).toBe(before));
+    await vi.waitFor(() => expect(threads()).toBe(before), patience);
   });
 
   test("close during a page rejects with closed, twice is fine, and afterwards it refuses", async () => {
@@ -212,7 +215,7 @@ describe("tesseract: leaving", () => {
     expect((await error).code).toBe("closed");
     await ocr.close();
     expect((await failure(() => run(ocr, scan("letter-landlord.jpg")).collect())).code).toBe("closed");
-    await vi.waitFor(() => expect(threads()).toBe(before));
+    await vi.waitFor(() => expect(threads()).toBe(before), patience);
   });
 
   test("two runs share the threads: no more are opened than workers says", async () => {

@@ -46,7 +46,7 @@ export interface AnalyserSubject {
   running?(): number;
   /** What it has no use for, with the reason: those tests are skipped. */
   readonly lacks?: Readonly<Partial<Record<AnalyserLack, string>>>;
-  /** Milliseconds for what must happen by itself. @default 5000 */
+  /** Milliseconds for what must happen by itself. @default 20000 */
   readonly patienceMs?: number;
 }
 

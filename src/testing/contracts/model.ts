@@ -32,7 +32,7 @@ export interface ModelSubject {
   open(): Promise<ModelBench> | ModelBench;
   /** What it cannot do, with the reason: those tests are skipped. */
   readonly lacks?: Readonly<Partial<Record<ModelLack, string>>>;
-  /** Milliseconds for a connection to close. @default 5000 */
+  /** Milliseconds for a connection to close. @default 20000 */
   readonly patienceMs?: number;
 }
 

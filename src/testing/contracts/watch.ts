@@ -9,7 +9,7 @@ import type { Context } from "../../core/processor.ts";
 import { check } from "./check.ts";
 
 /** Milliseconds after which something that must happen by itself has not happened: so that a contract fails instead of hanging. */
-export const patienceMs = 5_000;
+export const patienceMs = 20_000;
 
 /** The promise; fails when it takes longer. */
 export async function within<T>(ms: number, promise: PromiseLike<T>, what: string): Promise<T> {
