@@ -35,8 +35,7 @@ export function isRole(value: unknown): value is Role {
  * A piece of text.
  *
  * @example
- * text("hello");
- * text("be brief", { role: "system" });
+ * console.log(text("hello").role, text("be brief", { role: "system" }).role); // user system
  */
 export function text(content: string, options?: PartOptions): TextPart {
   if (typeof content !== "string") throw invalidOption("text", "content", "a string", content);
@@ -57,7 +56,9 @@ export function text(content: string, options?: PartOptions): TextPart {
  * Content in memory. The bytes are shared, not copied: do not write to them afterwards.
  *
  * @example
- * bytes(await readFile("report.pdf"), "application/pdf");
+ * import { readFile } from "node:fs/promises";
+ *
+ * console.log(bytes(await readFile("report.pdf"), "application/pdf").mimeType); // application/pdf
  */
 export function bytes(content: Uint8Array, mimeType: string, options: PartOptions = {}): BytesPart {
   if (!(content instanceof Uint8Array)) throw invalidOption("bytes", "content", "a Uint8Array", content);

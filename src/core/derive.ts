@@ -32,8 +32,9 @@ export interface PartChanges {
  * wrong type and for an unknown role. Bytes and values are shared by reference.
  *
  * @example
- * derive(part, { text: part.text.toUpperCase() });
- * derive(part, { metadata: { ...part.metadata, page: { number: 3 } } });
+ * const part = text("hello", { metadata: { page: { number: 3 } } });
+ * const loud = derive(part, { text: part.text.toUpperCase(), metadata: { ...part.metadata, loud: true } });
+ * console.log(loud.text, loud.metadata); // HELLO { page: { number: 3 }, loud: true }
  */
 export function derive<P extends Part>(part: P, changes: PartChanges): P {
   if ("kind" in changes) throw new MillraceError("invalid_input", `derive: the kind of a part cannot be changed, got ${received(changes.kind)}`);

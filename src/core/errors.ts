@@ -90,7 +90,7 @@ const brand = Symbol.for("millrace.error");
  *
  * @example
  * try {
- *   await run(pipeline, "hello").text();
+ *   await run(rateLimit(pipe(), { requests: 1, perMs: 60_000 }), "hello").text();
  * } catch (error) {
  *   if (isMillraceError(error, "rate_limited")) console.log("again in", error.retryAfterMs);
  *   else throw error;

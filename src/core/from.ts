@@ -11,7 +11,7 @@ import { Run } from "./runner.ts";
  * Throws `invalid_input` for anything else, also for an item, after the items before it. Opens nothing before it is read.
  *
  * @example
- * for await (const part of from(["a", "b"])) console.log(part.kind); // text text
+ * for await (const part of from(["a", "b"])) console.log(part.kind); // text  text
  */
 export function from(input: Input): AsyncIterable<Part> {
   return streamOf(readContent(input));

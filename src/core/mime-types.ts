@@ -102,7 +102,7 @@ const endings: ReadonlyMap<string, string> = new Map([...types].reverse().map(([
  * The mime type that the ending of a name or path stands for; `application/octet-stream` where it stands for none.
  *
  * @example
- * mimeTypeOfName("reports/2026/May.PDF"); // "application/pdf"
+ * console.log(mimeTypeOfName("reports/2026/May.PDF")); // application/pdf
  */
 export function mimeTypeOfName(name: string): string {
   const base = name.slice(name.lastIndexOf("/") + 1);

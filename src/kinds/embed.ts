@@ -43,7 +43,7 @@ export interface EmbedOptions {
  *   close: async () => {},
  *   async [Symbol.asyncDispose]() {},
  * };
- * for await (const part of run(embed(embedder, { batch: 100 }), ["one", "three"])) console.log(embeddingOf(part));
+ * for await (const part of run(embed(embedder, { batch: 100 }), ["one", "three"])) console.log(embeddingOf(part)?.at(0)); // 3  5
  */
 export function embed(embedder: Embedder, options: EmbedOptions = {}): Processor {
   requireEmbedder("embed", embedder);

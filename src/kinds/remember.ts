@@ -47,9 +47,10 @@ export interface RememberOptions {
  * Closes: nothing; store and embedder belong to the caller.
  *
  * @example
- * const ingest = remember(store, embedder, { version: "text-embedding-3-small" });
- * const chunk = (content: string): Part => text(content, { metadata: { source: "notes.md" } });
- * for await (const part of run(ingest, [chunk("We go on Tuesday."), chunk("We go by train.")])) console.log(part.metadata.stored);
+ * await using store = memoryVectorStore();
+ * const chunks = ["We go on Tuesday.", "We go by train."].map((words) => text(words, { metadata: { source: "notes.md" } }));
+ * await run(remember(store, mockEmbedder()), chunks).collect();
+ * console.log(await store.count()); // 2
  */
 export function remember(store: VectorStore, embedder: Embedder, options: RememberOptions = {}): Processor {
   requireVectorStore("remember", store);

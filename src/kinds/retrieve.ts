@@ -53,8 +53,11 @@ export interface Match {
  * Closes: nothing; store and embedder belong to the caller.
  *
  * @example
+ * await using store = memoryVectorStore();
+ * const [embedder, note] = [mockEmbedder(), text("We go on Tuesday. ", { metadata: { source: "notes.md", lang: "en" } })];
+ * await run(remember(store, embedder), note).collect();
  * const withNotes = retrieve(store, embedder, { limit: 3, filter: { eq: ["lang", "en"] } });
- * for await (const part of run(withNotes, "What did we decide?")) console.log(part.kind, part.metadata.match);
+ * console.log(await run(withNotes, "When do we go?").text()); // We go on Tuesday. When do we go?
  */
 export function retrieve(store: VectorStore, embedder: Embedder, options: RetrieveOptions = {}): Processor {
   requireVectorStore("retrieve", store);

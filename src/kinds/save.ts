@@ -58,7 +58,7 @@ export interface SaveOptions {
  * @example
  * await using store = memoryBlobStore();
  * const [saved] = await run(save(store, { prefix: "answers/" }), "We go on Tuesday.").collect();
- * console.log(saved?.kind, saved?.mimeType, saved?.metadata.blob); // uri text/plain …
+ * console.log(saved?.kind === "uri" && saved.uri, saved?.mimeType); // memory://blobs/answers/… text/plain
  */
 export function save(store: BlobStore, options: SaveOptions = {}): Processor {
   requireBlobStore(who, store);

@@ -17,7 +17,10 @@ export type FilterValue = string | number | boolean;
  * Ranges compare numbers. An empty `and` is true, an empty `or` or list of `in` is false.
  *
  * @example
- * const filter: VectorFilter = { and: [{ eq: ["lang", "de"] }, { gte: ["year", 2020] }, { not: { in: ["kind", ["draft", "spam"]] } }] };
+ * const recent: VectorFilter = { and: [{ eq: ["lang", "de"] }, { gte: ["year", 2020] }, { not: { in: ["kind", ["draft", "spam"]] } }] };
+ * await using store = memoryVectorStore({ dimensions: 1 });
+ * await store.upsert([{ id: "a", vector: Float32Array.of(1), metadata: { lang: "de", year: 2024 } }]);
+ * console.log((await store.query({ vector: Float32Array.of(1), limit: 5, filter: recent })).length); // 1
  */
 export type VectorFilter =
   | { readonly eq: readonly [field: string, value: FilterValue] }

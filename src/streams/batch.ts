@@ -31,9 +31,9 @@ export interface BatchOptions {
  * const counted = batch({ count: 2 }, async function* (group) {
  *   let n = 0;
  *   for await (const _ of group) n += 1;
- *   yield text(`${n} `);
+ *   yield text(`<${n}>`);
  * });
- * console.log(await run(counted, ["a", "b", "c"]).text()); // 2 1
+ * console.log(await run(counted, ["a", "b", "c"]).text()); // <2><1>
  */
 export function batch(options: BatchOptions, processor: Processor): Processor {
   const { clock = systemClock } = options;

@@ -33,7 +33,7 @@ export interface EachOptions {
  *
  * @example
  * const upper = each((part) => (isText(part) ? part.text.toUpperCase() : part), { concurrency: 4 });
- * for await (const part of run(upper, ["a", "b"])) console.log(part.kind);
+ * for await (const part of run(upper, ["a", "b"])) console.log(isText(part) && part.text); // A  B
  */
 export function each(fn: PartFunction, options: EachOptions = {}): Processor {
   if (typeof fn !== "function") throw invalidOption("each", "fn", "a function", fn);

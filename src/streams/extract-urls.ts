@@ -39,7 +39,7 @@ const end = new RegExp(`[^${urlChars}]`, "iu");
  *
  * @example
  * const found = run(extractUrls(), ["See https://exam", "ple.com/a_(b), please."]);
- * for await (const part of found) if (isJson(part)) console.log(part.value); // { url: "https://example.com/a_(b)", index: 4 }
+ * for await (const part of found) if (isJson(part)) console.log(part.value); // { url: 'https://example.com/a_(b)', index: 4 }
  */
 export function extractUrls(options: ExtractUrlsOptions = {}): Processor {
   const { as = "json", keep = false } = options;

@@ -13,7 +13,7 @@ import { each } from "./each.ts";
  * Throws: whatever the test throws.
  *
  * @example
- * console.log(await run(filter(isText), [text("a"), json(1)]).collect()); // the text part
+ * console.log(await run(filter(isText), [text("a"), json(1)]).text()); // a
  */
 export function filter(test: (part: Part, context: Context) => boolean | Promise<boolean>): Processor {
   if (typeof test !== "function") throw invalidOption("filter", "test", "a function", test);

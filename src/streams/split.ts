@@ -24,9 +24,8 @@ export interface SplitOptions {
  * Closes: the stream, once, when all copies are left.
  *
  * @example
- * const [first, second] = split(from(["a", "b"]), 2);
- * const texts = await Promise.all([run(pipe(), first).text(), run(pipe(), second).text()]);
- * console.log(texts); // [ 'ab', 'ab' ]
+ * const copies = split(from(["a", "b"]), 2);
+ * console.log(await Promise.all(copies.map((copy) => run(pipe(), copy).text()))); // [ 'ab', 'ab' ]
  */
 export function split(stream: Input, count: number, options: SplitOptions = {}): AsyncIterable<Part>[] {
   wholeNumber("split", "count", count, 1);

@@ -29,6 +29,7 @@ const turnsBetween = 2;
  * const slept = clock.sleep(60_000);
  * await clock.advance(60_000);
  * await slept;
+ * console.log(clock.now()); // 60000
  */
 export function fakeClock(): FakeClock {
   let nowMs = 0;

@@ -28,8 +28,8 @@ const ofTheServer: ReadonlySet<string> = new Set(["content-encoding", "content-l
  * @example
  * const notes = recording();
  * await (await recordingFetch(async () => new Response("hello"), { to: notes })("https://example.com/")).text();
- * const [exchange] = exchangesOf(notes);
- * await using server = await wireServer({ answer: recordedAnswer(exchange, { split: 1 }) });
+ * const answers = exchangesOf(notes).map((exchange) => recordedAnswer(exchange, { split: 1 }));
+ * await using server = await wireServer({ answer: () => answers[0] ?? errorAnswer(404, { message: "nothing was recorded" }) });
  * console.log(await (await fetch(server.url)).text()); // hello
  */
 export function recordedAnswer(exchange: RecordedExchange, options: RecordedAnswerOptions = {}): WireAnswer {

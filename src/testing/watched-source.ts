@@ -40,7 +40,7 @@ export interface WatchedSource extends AsyncIterable<Part> {
  *
  * @example
  * const source = watchedSource(["a", "b", "c"]);
- * for await (const part of run(pipe(), source)) break;
+ * for await (const _ of run(pipe(), source)) break;
  * console.log(source.pulls, source.closed); // 1 1
  */
 export function watchedSource(items: readonly Item[] | number, options: WatchedOptions = {}): WatchedSource {

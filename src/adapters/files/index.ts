@@ -41,7 +41,7 @@ export interface FilesOptions {
  *
  * @example
  * await using store = files({ root: "./reports" });
- * for await (const part of run(load(store), uri(store.uriOf("2026/may.pdf"), "application/pdf"))) console.log(part.kind);
+ * for await (const part of run(load(store), uri(store.uriOf("2026/may.pdf"), "application/pdf"))) console.log(part.kind); // bytes
  */
 export function files(options: FilesOptions): BlobStore {
   const { name = "" } = options;

@@ -47,6 +47,7 @@ interface Model {
  * @example
  * await using embedder = localEmbedder();
  * const [vector] = await embedder.embed(["The cat sleeps on the sofa."]);
+ * console.log(vector?.length, embedder.dimensions); // 512 512
  */
 export function localEmbedder(options: LocalEmbedderOptions = {}): Embedder & { readonly dimensions: 512 } {
   const batch = wholeNumber(service, "batch", options.batch ?? 8, 1);

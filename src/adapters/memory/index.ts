@@ -34,6 +34,7 @@ interface Entry {
  * @example
  * await using store = memoryBlobStore();
  * await store.put("a.txt", [new TextEncoder().encode("hello")], { mimeType: "text/plain" });
+ * for await (const { key, size } of store.list()) console.log(key, size); // a.txt 5
  */
 export function memoryBlobStore(options: MemoryBlobStoreOptions = {}): BlobStore {
   const base = `memory://${encodeURIComponent(options.name ?? "blobs")}/`;

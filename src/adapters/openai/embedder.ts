@@ -48,6 +48,7 @@ export interface OpenAIEmbedderOptions extends ConnectionOptions<OpenAIEmbedding
  * @example
  * await using embedder = openaiEmbedder({ model: "text-embedding-3-small" });
  * const [vector] = await embedder.embed(["hello"]);
+ * console.log(vector?.length); // 1536
  */
 export function openaiEmbedder(options: OpenAIEmbedderOptions): Embedder {
   const who = "openaiEmbedder";

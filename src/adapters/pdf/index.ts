@@ -38,8 +38,10 @@ export interface PdfOptions {
  * Closes: the document, at its end and when it is left.
  *
  * @example
- * const pages = pipe(pdf(), ocr);
- * for await (const part of run(pages, file(await readFile("contract.pdf"), "application/pdf"))) console.log(part.metadata.pdf);
+ * import { readFile } from "node:fs/promises";
+ *
+ * const contract = bytes(await readFile("contract.pdf"), "application/pdf");
+ * for await (const part of run(pdf(), contract)) console.log(part.metadata.pdf); // { page: 1, pages: 2 }  { page: 2, pages: 2 }
  */
 export function pdf(options: PdfOptions = {}): Processor {
   const maxPages = wholeNumber(service, "maxPages", options.maxPages ?? 2_000, 1);

@@ -59,10 +59,12 @@ export interface PgvectorOptions extends PostgresOptions {
  * import { PGlite } from "@electric-sql/pglite";
  * import { vector } from "@electric-sql/pglite-pgvector";
  *
- * const store = pgvector({ client: await PGlite.create({ extensions: { vector } }), table: "notes", dimensions: 2 });
+ * await using client = await PGlite.create({ extensions: { vector } });
+ * await using store = pgvector({ client, table: "notes", dimensions: 2 });
  * await store.setup();
  * await store.upsert([{ id: "a", vector: Float32Array.of(1, 0), text: "east" }]);
- * console.log(await store.query({ vector: Float32Array.of(1, 0.1), limit: 1 }));
+ * const [nearest] = await store.query({ vector: Float32Array.of(1, 0.1), limit: 1 });
+ * console.log(nearest?.text); // east
  */
 export function pgvector(options: PgvectorOptions): VectorStore {
   const { metric = "cosine", index = "hnsw", precision = "single", language = "simple", hnsw = {} } = options;

@@ -53,9 +53,8 @@ export interface TerminalOutputOptions {
  *         `process.stdin` does not keep the process alive then (on Deno it does if it is a pipe that is still open).
  *
  * @example
- * for await (const line of terminalInput({ prompt: "> " })) {
- *   for await (const _ of run(pipe(model, terminalOutput()), line));
- * }
+ * const answer = pipe(each((part) => (isText(part) ? `You said ${part.text}.\n` : part)), terminalOutput());
+ * for await (const line of terminalInput({ prompt: "> " })) await run(answer, line).collect();
  */
 export function terminalInput(options: TerminalInputOptions = {}): AsyncIterable<Part> {
   const who = "terminalInput";
@@ -137,7 +136,7 @@ export function terminalInput(options: TerminalInputOptions = {}): AsyncIterable
  *
  * @example
  * try {
- *   await run(pipe(model, terminalOutput()), "Tell me a story.").collect();
+ *   await run(terminalOutput(), "Once upon a time.\n").collect();
  * } catch (error) {
  *   if (!isMillraceError(error, "closed")) throw error; // the reader has seen enough
  * }

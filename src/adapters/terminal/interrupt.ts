@@ -32,7 +32,7 @@ export interface Interrupt extends Disposable {
  *
  * @example
  * using interrupt = abortOnInterrupt();
- * const answer = run(pipe(model, terminalOutput()), "Tell me a story.", { signal: interrupt.signal });
+ * await run(terminalOutput(), "Once upon a time.\n", { signal: interrupt.signal }).collect();
  */
 export function abortOnInterrupt(options: InterruptOptions = {}): Interrupt {
   const { signals = ["SIGINT", "SIGTERM"] } = options;

@@ -57,8 +57,10 @@ export interface Tesseract extends AsyncDisposable {
  * Closes: its threads, in `close()`; an aborted run ends the thread that was at work.
  *
  * @example
+ * import { readFile } from "node:fs/promises";
+ *
  * await using ocr = tesseract({ workers: 2 });
- * for await (const part of run(ocr, image(await readFile("scan.png")))) console.log(part.metadata.tesseract);
+ * for await (const part of run(ocr, image(await readFile("scan.png")))) console.log(part.kind, part.metadata.tesseract); // text { confidence: … }
  */
 export function tesseract(options: TesseractOptions = {}): Tesseract {
   const workers = wholeNumber(service, "workers", options.workers ?? Math.min(4, processors()), 1, 64);

@@ -67,7 +67,17 @@ const others: readonly Part[] = [
  * The contract of the analyser kind.
  *
  * @example
- * analyserContract({ describe, it }, { name: "pdf", service: "pdf", open: () => pdf(), sample, unreadable, takes: isPdf, gives: "text" });
+ * import { describe, it } from "node:test";
+ *
+ * analyserContract({ describe, it }, {
+ *   name: "length",
+ *   service: "length",
+ *   open: () => each((part) => (isText(part) ? json(part.text.length, { substream: part.substream, metadata: part.metadata }) : part), { match: isText }),
+ *   sample: (options) => text("words", options),
+ *   takes: isText,
+ *   gives: "json",
+ *   lacks: { unreadable: "every text has a length", close: "it holds nothing" },
+ * });
  */
 export function analyserContract({ describe, it }: TestRunner, subject: AnalyserSubject): void {
   const { service, lacks = {}, patienceMs: patience = patienceMs, running = () => 0 } = subject;

@@ -24,6 +24,8 @@ export interface BlobStoreSubject {
  * The contract of the blob-store kind.
  *
  * @example
+ * import { describe, it } from "node:test";
+ *
  * blobStoreContract({ describe, it }, { name: "memory", open: () => memoryBlobStore() });
  */
 export function blobStoreContract({ describe, it }: TestRunner, subject: BlobStoreSubject): void {

@@ -25,7 +25,9 @@ export interface EmbedderSubject {
  * The contract of the embedder kind.
  *
  * @example
- * embedderContract({ describe, it }, { name: "local", dimensions: 512, open: () => localEmbedder() });
+ * import { describe, it } from "node:test";
+ *
+ * embedderContract({ describe, it }, { name: "mock", dimensions: 256, open: () => mockEmbedder() });
  */
 export function embedderContract({ describe, it }: TestRunner, subject: EmbedderSubject): void {
   const test = (name: string, body: (embedder: Embedder) => Promise<void>, skipped?: string): void => {

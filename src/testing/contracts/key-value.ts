@@ -24,6 +24,8 @@ export interface KeyValueSubject {
  * The contract of the key-value kind.
  *
  * @example
+ * import { describe, it } from "node:test";
+ *
  * const clock = fakeClock();
  * keyValueContract({ describe, it }, { name: "memory", open: () => memoryKeyValue({ clock }), passTime: (ms) => clock.advance(ms) });
  */

@@ -54,9 +54,16 @@ export interface WireModel {
  * A bench on a server on loopback.
  *
  * @example
- * const answer = (deltas) => sseAnswer(chatFrames(chunksOf(deltas)));
- * await using bench = await wireModelBench({ model: (url) => openaiChat({ model: "m", baseUrl: url, apiKey }), answer, framesBefore: 1, refusal, apiKey });
+ * const apiKey = "key-of-the-test";
+ * await using bench = await wireModelBench({
+ *   model: (url) => openaiChat({ model: "m", baseUrl: url, apiKey }),
+ *   answer: (deltas) => sseAnswer(chatFrames(deltas.map((words) => ({ choices: [{ index: 0, delta: { content: words } }] })))),
+ *   framesBefore: 0,
+ *   refusal: (message) => errorAnswer(401, { message }),
+ *   apiKey,
+ * });
  * bench.script({ deltas: ["a", "b"], then: "truncate" });
+ * await run(bench.model, "Hi").text().catch((error: MillraceError) => console.log(error.code)); // interrupted
  */
 export async function wireModelBench({ model, answer, framesBefore, refusal, apiKey }: WireModel): Promise<ModelBench> {
   const server = await wireServer();

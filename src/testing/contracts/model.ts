@@ -43,7 +43,18 @@ const prompt = "What is the secret ingredient of grandmother's soup?";
  * The contract of the model kind.
  *
  * @example
- * const open = () => wireModelBench({ model: (url) => openai({ model: "m", baseUrl: url, apiKey }), answer, framesBefore: 4, refusal, apiKey });
+ * import { describe, it } from "node:test";
+ *
+ * const apiKey = "key-of-the-test";
+ * const chunk = (delta: object, finish_reason: string | null = null): object => ({ choices: [{ index: 0, delta, finish_reason }] });
+ * const open = (): Promise<ModelBench> =>
+ *   wireModelBench({
+ *     model: (url) => openaiChat({ model: "m", baseUrl: url, apiKey }),
+ *     answer: (deltas) => sseAnswer(chatFrames([...deltas.map((words) => chunk({ content: words })), chunk({}, "stop"), { choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } }])),
+ *     framesBefore: 0,
+ *     refusal: (message) => errorAnswer(401, { message }),
+ *     apiKey,
+ *   });
  * modelContract({ describe, it }, { name: "openai", service: "openai", apiKey, open });
  */
 export function modelContract({ describe, it }: TestRunner, subject: ModelSubject): void {

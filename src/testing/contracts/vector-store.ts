@@ -29,6 +29,8 @@ export interface VectorStoreSubject {
  * The contract of the vector-store kind.
  *
  * @example
+ * import { describe, it } from "node:test";
+ *
  * vectorStoreContract({ describe, it }, { name: "memory", open: (shape) => memoryVectorStore(shape) });
  */
 export function vectorStoreContract({ describe, it }: TestRunner, subject: VectorStoreSubject): void {
