@@ -11,7 +11,7 @@ import { quotedError, type Redact } from "./redact.ts";
 
 /** A failure of the network, told apart. */
 export interface NetworkFault {
-  readonly code: "unavailable" | "timeout" | "bad_response";
+  readonly code: "unavailable" | "timeout" | "bad_response" | "truncated";
   readonly retryable: boolean;
   readonly phase?: TimeoutPhase;
   /** The runtime's own code or a word for it. */
@@ -23,9 +23,12 @@ type Rule = readonly [pattern: RegExp, fault: Omit<NetworkFault, "word">];
 const passing: Omit<NetworkFault, "word"> = { code: "unavailable", retryable: true };
 /** A name that is not there and a certificate that is no good do not get better by asking again. */
 const lasting: Omit<NetworkFault, "word"> = { code: "unavailable", retryable: false };
+/** The connection ended as it should, the answer had not: a part of its announced length or its last chunk is missing. */
+const short: Omit<NetworkFault, "word"> = { code: "truncated", retryable: true };
 
 const byCode: readonly Rule[] = [
   [/^(?:UnexpectedRedirect|ERR_FR_TOO_MANY_REDIRECTS)$/, { code: "bad_response", retryable: false }],
+  [/^(?:UND_ERR_RES_CONTENT_LENGTH_MISMATCH|HPE_INVALID_EOF_STATE)$/, short],
   [/^(?:HPE_|Malformed_HTTP_Response|InvalidHTTPResponse)/, { code: "bad_response", retryable: true }],
   [/^UND_ERR_HEADERS_TIMEOUT$/, { code: "timeout", retryable: true, phase: "connect" }],
   [/^UND_ERR_BODY_TIMEOUT$/, { code: "timeout", retryable: true, phase: "idle" }],
@@ -40,6 +43,7 @@ const byMessage: readonly Rule[] = [
   [/redirect/i, { code: "bad_response", retryable: false }],
   [/certificate|self.signed|tls handshake|UnknownIssuer/i, lasting],
   [/dns error|failed to lookup|getaddrinfo ENOTFOUND/i, lasting],
+  [/body length does not match content-length|Invalid EOF state/i, short], // the second has no code from Node 24 on
   [/invalid HTTP|does not match the HTTP|Malformed_HTTP|http (?:parse|version)|parse error/i, { code: "bad_response", retryable: true }],
   [/connection (?:refused|reset|closed|aborted|error)|broken pipe|unable to connect|socket (?:connection was closed|hang up)/i, passing],
   [/error (?:sending request|reading a body)|^terminated$|^fetch failed$|other side closed|body stream|premature close|network/i, passing],
@@ -81,11 +85,16 @@ function chain(error: unknown, depth = 0, found = new Set<Error>()): ReadonlySet
 /** The error of ours for a connection that failed; what `fetch` rejects with and is not known counts as passing. */
 export function networkError(service: string, what: string, error: unknown, redact: Redact): MillraceError {
   const fault = networkFault(error) ?? { ...passing, word: error instanceof Error ? error.name : typeof error };
-  const said = fault.code === "bad_response" ? (fault.retryable ? "the answer is not HTTP" : "the server redirects, which is not followed") : what;
-  return new MillraceError(fault.code, `${service}: ${said} (${fault.word})`, {
+  return new MillraceError(fault.code, `${service}: ${saidOf(fault) ?? what} (${fault.word})`, {
     service,
     retryable: fault.retryable,
     ...(fault.phase === undefined ? {} : { phase: fault.phase }),
     cause: quotedError(error, redact),
   });
+}
+
+function saidOf({ code, retryable }: NetworkFault): string | undefined {
+  if (code === "truncated") return "the answer is shorter than it said";
+  if (code !== "bad_response") return undefined;
+  return retryable ? "the answer is not HTTP" : "the server redirects, which is not followed";
 }

@@ -22,6 +22,8 @@ describe("E4: a code of the runtime", () => {
   test.each([
     ["UND_ERR_HEADERS_TIMEOUT", { code: "timeout", retryable: true, phase: "connect" }],
     ["UND_ERR_BODY_TIMEOUT", { code: "timeout", retryable: true, phase: "idle" }],
+    ["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", { code: "truncated", retryable: true }],
+    ["HPE_INVALID_EOF_STATE", { code: "truncated", retryable: true }],
     ["HPE_INVALID_CONSTANT", { code: "bad_response", retryable: true }],
     ["Malformed_HTTP_Response", { code: "bad_response", retryable: true }],
     ["InvalidHTTPResponse", { code: "bad_response", retryable: true }],
@@ -37,6 +39,9 @@ describe("where there is no code, the text of", () => {
     ["Node", "other side closed", passing],
     ["Node", "socket hang up", passing],
     ["Node", "getaddrinfo ENOTFOUND nowhere.invalid", lasting],
+    ["Node", "Response body length does not match content-length header", { code: "truncated", retryable: true }],
+    ["Node 24", "Response does not match the HTTP/1.1 protocol (Invalid EOF state)", { code: "truncated", retryable: true }],
+    ["Node", "Response does not match the HTTP/1.1 protocol (Invalid character in chunk size)", { code: "bad_response", retryable: true }],
     ["Node", "unexpected redirect", { code: "bad_response", retryable: false }],
     ["Bun", "Unable to connect. Is the computer able to access the url?", passing],
     ["Bun", "The socket connection was closed unexpectedly.", passing],
@@ -116,6 +121,11 @@ describe("as an error of ours", () => {
     const error = networkError("s3", "the connection failed", withCode("UND_ERR_HEADERS_TIMEOUT", "key k-123"), (text) => text.replace("k-123", "…"));
     expect(error).toMatchObject({ code: "timeout", retryable: true, phase: "connect", service: "s3", message: "s3: the connection failed (UND_ERR_HEADERS_TIMEOUT)" });
     expect(error.cause).toMatchObject({ message: "key …", code: "UND_ERR_HEADERS_TIMEOUT" });
+  });
+
+  test("an answer that is shorter than it said is told from a connection that broke", () => {
+    const cause = withCode("UND_ERR_RES_CONTENT_LENGTH_MISMATCH");
+    expect(networkError("x", "the connection broke", new TypeError("terminated", { cause }), plain)).toMatchObject({ code: "truncated", retryable: true, scope: "delivery", message: "x: the answer is shorter than it said (UND_ERR_RES_CONTENT_LENGTH_MISMATCH)" });
   });
 
   test("a redirect and what is not HTTP are said as such", () => {
