@@ -49,11 +49,25 @@ export function redaction({ secrets, sent }: Confidential): Redact {
     const longest = known[0]?.length ?? 0;
     let quoted = text.slice(0, maxQuotedChars + Math.max(longest, 200));
     for (const secret of known) quoted = quoted.replaceAll(secret, "…");
-    quoted = quoted.replace(/(\w+:\/\/)[^/\s]*@/g, "$1").replace(/(\w+:\/\/[^\s?#"']*)[?#][^\s"']*/g, "$1");
+    quoted = withoutCredentials(quoted);
     for (const shape of keyShapes) quoted = quoted.replace(shape, "…");
     if (sent !== undefined) for (const request of sent()) quoted = withoutEcho(quoted, request);
     return quoted.length > maxQuotedChars || text.length > maxQuotedChars + Math.max(longest, 200) ? `${quoted.slice(0, maxQuotedChars)}…` : quoted;
   };
+}
+
+/**
+ * Without the user names, passwords, queries and fragments of addresses. Whether `x:80/y@z` has a port or a password with a raw slash
+ * nobody can tell, so it is taken for a password; and what comes after `x:y?a@b` may be of a query. No pattern looks beyond the next
+ * `://`: each sign is read a few times at most.
+ */
+function withoutCredentials(text: string): string {
+  return text
+    .replace(/(?<=\w:\/\/)([^/\s:@"]*:(?:(?!:\/\/)[^\s"])*|[^/\s]*)@((?:(?!:\/\/)[^\s"])*)/g, (_, user: string, rest: string) => {
+      if (/[?#]/.test(user)) return "…";
+      return user.includes("/") ? `…@${rest}` : rest;
+    })
+    .replace(/(\w:\/\/(?:(?!:\/\/)[^\s?#"'])*)[?#][^\s"']*/g, "$1");
 }
 
 /** Replaces every run of 24 characters or more that `sent` also holds; linear in `sent`, which may be megabytes. */
