@@ -12,7 +12,7 @@ function ignore(): void {}
 
 /**
  * The chunks as a store may write them: at most 1 MiB each, none empty, their total as announced. It hears the signal also
- * while the source is parked, and closes the source whichever way it is left.
+ * while the source is parked and within a large chunk, and closes the source whichever way it is left.
  *
  * Throws `invalid_input` for what is no `Uint8Array`, and for another total than `size`.
  */
@@ -47,7 +47,10 @@ export async function* chunksOf(
       }
       total += next.value.byteLength;
       if (size !== undefined && total > size) throw wrongSize(who, size, `at least ${total}`);
-      yield* bounded(next.value);
+      for (const piece of bounded(next.value)) {
+        signal?.throwIfAborted(); // one chunk may be gigabytes
+        yield piece;
+      }
     }
     open = false;
     if (size !== undefined && total !== size) throw wrongSize(who, size, String(total));
