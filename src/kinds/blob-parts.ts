@@ -127,6 +127,12 @@ function parse(content: string, info: BlobContent["info"], who: string): JsonVal
   try {
     return JSON.parse(content) as JsonValue; // what JSON.parse gives is JSON
   } catch (cause) {
-    throw new MillraceError("bad_response", `${who}: "${info.key}" is not JSON though ${info.mimeType} says so`, { cause, retryable: false, scope: "part" });
+    const message = `${who}: "${info.key}" is not JSON though ${info.mimeType} says so, got ${outlined(content)}`;
+    throw new MillraceError("bad_response", message, { cause, retryable: false, scope: "part" });
   }
+}
+
+/** What a text from a store is, for messages: it may be anybody's document, so not a word of it. `<` is a page of HTML mostly. */
+export function outlined(content: string): string {
+  return content === "" ? "an empty text" : `${content.length} characters that begin with ${JSON.stringify(content.slice(0, 1))}`;
 }

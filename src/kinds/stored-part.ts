@@ -9,10 +9,10 @@
  */
 import { codec } from "../core/codec.ts";
 import { derive } from "../core/derive.ts";
-import { MillraceError } from "../core/errors.ts";
+import { MillraceError, received } from "../core/errors.ts";
 import type { BytesPart, JsonPart, JsonValue, Part, TextPart } from "../core/part.ts";
 import { noMetadata } from "../core/part.ts";
-import { partsOf } from "./blob-parts.ts";
+import { outlined, partsOf } from "./blob-parts.ts";
 import type { BlobInfo, BlobStore } from "./blob-store.ts";
 import { opened, retyped } from "./blob-verbs.ts";
 
@@ -62,11 +62,11 @@ export async function fieldsOf(store: BlobStore, key: string, part: StorablePart
 export async function storedPart(store: BlobStore, info: BlobInfo, signal: AbortSignal): Promise<StorablePart | undefined> {
   const kept = info.metadata[field];
   if (kept === undefined) return undefined;
-  const value = readable(info.key, (): unknown => JSON.parse(kept));
+  const value = readable(info.key, kept, (): unknown => JSON.parse(kept));
   const beside = typeof value === "object" && value !== null && "sidecar" in value;
   const record = beside ? await besideValue(store, info.key, value.sidecar, signal) : value;
-  const part = readable(info.key, () => codec.decode(record));
-  if (!isStorable(part)) throw broken(info.key, new Error(`it is of a ${part.kind} part`));
+  const part = readable(info.key, record, () => codec.decode(record));
+  if (!isStorable(part)) throw broken(info.key, `a ${part.kind} part`);
   return part.role === "system" ? derive(part, { role: "user" }) : part;
 }
 
@@ -85,7 +85,7 @@ function besideOf(key: string, sidecar: string): string {
 }
 
 async function besideValue(store: BlobStore, key: string, sidecar: unknown, signal: AbortSignal): Promise<JsonValue | undefined> {
-  if (typeof sidecar !== "string" || !/^[0-9a-f]{32}$/.test(sidecar)) throw broken(key, new Error("it names no blob beside it"));
+  if (typeof sidecar !== "string" || !/^[0-9a-f]{32}$/.test(sidecar)) throw broken(key, "the name of no blob beside it");
   const content = await opened(store, besideOf(key, sidecar), { signal });
   const like = { who: "load", role: "user", substream: "", metadata: noMetadata, namespace: "blob" } as const;
   for await (const part of partsOf(retyped(content, "application/json"), like, { maxBytes: maxRecordBytes, chunked: false, as: "content" })) {
@@ -94,17 +94,17 @@ async function besideValue(store: BlobStore, key: string, sidecar: unknown, sign
   return undefined;
 }
 
-function readable<T>(key: string, read: () => T): T {
+function readable<T>(key: string, kept: unknown, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw broken(key, cause);
+    throw broken(key, typeof kept === "string" ? outlined(kept) : received(kept), cause);
   }
 }
 
-function broken(key: string, cause: unknown): MillraceError {
-  const message = `load: what is kept of the part beside "${key}" cannot be read`;
-  return new MillraceError("bad_response", message, { cause, retryable: false, scope: "part" });
+function broken(key: string, got: string, cause?: unknown): MillraceError {
+  const message = `load: what is kept of the part beside "${key}" cannot be read, got ${got}`;
+  return new MillraceError("bad_response", message, { ...(cause === undefined ? {} : { cause }), retryable: false, scope: "part" });
 }
 
 /** Printable ASCII: all that a field may hold. In JSON every other character can be written as an escape. */

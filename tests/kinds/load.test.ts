@@ -219,6 +219,30 @@ describe("what save kept beside the bytes", () => {
     await expect(run(load(store), at(store, "x")).collect()).rejects.toThrow(/x\.part-0{32}\.json/);
   });
 
+  test("a record that cannot be read is told by what was received, not by a word of it", async () => {
+    const store = memoryBlobStore();
+    const message = async (metadata: string): Promise<string> => {
+      await store.put("x", [utf8("content")], { mimeType: "text/plain", metadata: { "millrace-part": metadata } });
+      return run(load(store), at(store, "x")).collect().then(() => "no error", (error: MillraceError) => error.message);
+    };
+    const name = "0".repeat(32);
+    const beside = async (content: string): Promise<string> => {
+      await store.put(`x.part-${name}.json`, [utf8(content)], { mimeType: "application/json" });
+      return message(`{"sidecar":"${name}"}`);
+    };
+    const kept = 'load: what is kept of the part beside "x" cannot be read, got';
+    expect(await message("hunter2")).toBe(`${kept} 7 characters that begin with "h"`);
+    expect(await message("")).toBe(`${kept} an empty text`);
+    expect(await message('"hunter2"')).toBe(`${kept} 7 characters that begin with "h"`);
+    expect(await message('{"kind":"text"}')).toBe(`${kept} an object with kind`);
+    expect(await message('{"sidecar":"hunter2"}')).toBe(`${kept} the name of no blob beside it`);
+    expect(await message('{"v":1,"kind":"toolCall","id":"1","name":"f","arguments":{}}')).toBe(`${kept} a toolCall part`);
+    expect(await beside('{"v":1,"kind":"te')).toBe(`load: "x.part-${name}.json" is not JSON though application/json says so, got 17 characters that begin with "{"`);
+    expect(await beside('"hunter2"')).toBe(`${kept} 7 characters that begin with "h"`);
+    expect(await beside("")).toBe(`load: "x.part-${name}.json" is not JSON though application/json says so, got an empty text`);
+    expect(await beside("[1]")).toBe(`${kept} an array of 1`);
+  });
+
   test("a saved text in another charset's name is read as the UTF-8 it was written in", async () => {
     const store = memoryBlobStore();
     const original = text("añ", { mimeType: 'text/plain; format=flowed; charset="ISO-8859-1"' });
