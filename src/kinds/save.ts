@@ -43,9 +43,10 @@ export interface SaveOptions {
  * Writes each part to a blob store, and hands on its address once the store has confirmed the write.
  *
  * Text is written in UTF-8 and its mime type says so, JSON as JSON. Kind, role, mime type and metadata are kept with the blob where
- * the store keeps metadata, so that `load` gives the part back; where they are large, in a blob beside it named `<key>.part-….json`,
- * which nobody deletes. A part that is written again, by a `retry` or a second delivery, gets a second default key; give
- * a `key` of its content, with `overwrite`, if it must not.
+ * the store keeps metadata, so that `load` gives the part back; where they are large, in a blob beside it named `<key>.part-….json`.
+ * Nobody deletes that one, as another version of the blob, or a reader who has just opened one, may need it: who deletes a blob for
+ * good deletes what the store lists under the prefix `<key>.part-` too. A part that is written again, by a `retry` or a second
+ * delivery, gets a second default key; give a `key` of its content, with `overwrite`, if it must not.
  *
  * Reads:  text, bytes and JSON parts; the others pass by, addresses too.
  * Yields: in its place, a uri part with mime type, role, substream and metadata of the part; with `emit: "part"` the part itself. Both

@@ -323,6 +323,16 @@ describe("metadata", () => {
     expect(await keysOf(store)).toHaveLength(3);
   });
 
+  test("who deletes a blob for good finds what is beside it by its prefix", async () => {
+    const store = memoryBlobStore();
+    for (const long of ["a", "b"]) await run(save(store, { key: () => "x", overwrite: true }), text("x", { metadata: { long: long.repeat(5_000) } })).collect();
+    await run(save(store, { key: () => "xy" }), text("xy")).collect();
+    const beside: string[] = [];
+    for await (const { key } of store.list({ prefix: "x.part-" })) beside.push(key);
+    await store.delete(["x", ...beside]);
+    expect(await keysOf(store)).toEqual(["xy"]);
+  });
+
   test("that is no JSON is refused for its part; more than 256 KiB are too_large; nothing is written", async () => {
     const store = memoryBlobStore();
     const saving = (metadata: Record<string, unknown>): Promise<string> => fault(run(save(store), text("x", { metadata })).collect());
