@@ -30,6 +30,7 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/package.test.ts", "packs and compiles, which is the same on every runtime"],
   ["tests/layout.test.ts", "reads the sources, which is the same on every runtime"],
   ["tests/readme.test.ts", "starts the blocks as programs of its own runtime; the samples are run on each"],
+  ["tests/examples.test.ts", "reads the sources, starts programs of the pinned Node"],
   ["tests/samples/**", "starts programs of the pinned Node"],
   ["tests/bench/**", "measures, which is the same on every runtime"],
   ["tests/tools/**", "tests the project's own tools"],
