@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { each, finish, isMillraceError, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
+import { each, finish, isMillraceError, MillraceError, type Part, pipe, type Processor, retry, run, text } from "../../src/index.ts";
 import { DONE, type Flow } from "../../src/core/flow.ts";
 import { processorOf } from "../../src/core/pipeline.ts";
 import { Scope } from "../../src/core/scope.ts";
@@ -122,6 +122,23 @@ describe("a call that is not let in", () => {
     };
     await expect(run(behind(door, second), "a").collect()).rejects.toBe(refused);
     expect(outcomes.at(-1)).toEqual({ kind: "failed", error: refused });
+  });
+
+  test("P0: is not unused at the doors outside when a call was made before it, and the refusal is of another attempt or another stage", async () => {
+    const { door, outcomes } = openDoor();
+    const refused = new MillraceError("unavailable", "full");
+    let entered = 0;
+    const once: Door = { enter: () => { if (entered > 0) throw refused; entered += 1; return { release: () => {} }; } };
+    const down = behind(once, each(() => { throw new MillraceError("timeout", "slow"); }));
+    await expect(run(behind(door, retry(down, { attempts: 2, baseMs: 0 })), "a").collect()).rejects.toBe(refused);
+    const nothing = async function* (): AsyncGenerator<Part> {};
+    const inner = behind(openDoor().door, each(() => undefined));
+    const gathering: Processor = async function* (input, context) {
+      for await (const _ of inner(input, context));
+      yield* behind({ enter: () => { throw refused; } }, opaque)(nothing(), context);
+    };
+    await expect(run(behind(door, gathering), "a").collect()).rejects.toBe(refused);
+    expect(outcomes).toEqual([{ kind: "failed", error: refused }, { kind: "failed", error: refused }]);
   });
 
   test("leaving while it waits rejects the wait with the reason, closes the input, and gives back a permit that comes late", async () => {

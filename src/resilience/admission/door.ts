@@ -38,10 +38,12 @@ export interface Door {
 }
 
 const refusals = new WeakSet<object>();
+/** Scopes inside which some door has let a call in that was made. */
+const worked = new WeakSet<Scope>();
 
-/** Was this error the refusal of a call that then did no I/O at all? */
-function isRefusal(error: unknown): boolean {
-  return typeof error === "object" && error !== null && refusals.has(error);
+/** Was this error the refusal of a call, and no other made in the scope before, as by a retry? Then there was no I/O at all. */
+function isUnused(scope: Scope, error: unknown): boolean {
+  return typeof error === "object" && error !== null && refusals.has(error) && !worked.has(scope);
 }
 
 /**
@@ -108,7 +110,7 @@ export class Admitted implements Flow {
   private readonly onFailed = (error: unknown): never => {
     if (this.over) throw error; // it was left, and this is how the wait ends
     this.over = true;
-    if (!this.given && isRefusal(error)) this.release({ kind: "unused" });
+    if (!this.given && isUnused(this.scope, error)) this.release({ kind: "unused" });
     else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
     this.scope.end(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
     throw error;
@@ -117,6 +119,7 @@ export class Admitted implements Flow {
   private release(ending: Ending): void {
     const { permit } = this;
     this.permit = undefined;
+    if (ending.kind !== "unused") for (let scope = this.scope.parent; scope !== undefined; scope = scope.parent) worked.add(scope);
     permit?.release(ending);
   }
 
