@@ -124,6 +124,22 @@ describe("P2: rateLimit", () => {
     await second;
   });
 
+  test("a turn that is cut pays for what came out of it, beside what the service counted for the turns before", async () => {
+    const { clock, startedMs, stage, call } = noted({ outputTokens: 1_000, perMs: 1_000, estimate: { outputTokens: 1_000 } }, async function* () {
+      yield text("x".repeat(800));
+      yield finish({ reason: "tool_calls", usage: { outputTokens: 300 } });
+      yield text("x".repeat(400));
+      throw new MillraceError("truncated", "cut");
+    });
+    await code(call());
+    const next = code(run(stage, "a").text());
+    await clock.advance(399);
+    expect(startedMs).toEqual([0]);
+    await clock.advance(1);
+    await next;
+    expect(startedMs).toEqual([0, 400]);
+  });
+
   test("a call that is cut pays for what is known: what the service counted, else what came out", async () => {
     const counted = noted({ outputTokens: 1_000, perMs: 1_000, estimate: { outputTokens: 1_000 } }, async function* () {
       yield text("x".repeat(400));
@@ -241,11 +257,33 @@ describe("P2: what the service says", () => {
     await soon(Promise.all([quota.call(), quota.call()]));
   });
 
-  test("a time that is longer than a call waits refuses those who wait, at once", async () => {
+  test("a time that is longer than a call waits refuses those who come, and those who wait, at once", async () => {
     const { clock, limiter, call } = noted({ requests: 10, perMs: 1_000, waitMs: 1_000 }, failing([limited(60_000)]));
     expect(await code(call())).toBe("rate_limited");
     await expect(soon(call())).rejects.toMatchObject({ code: "rate_limited", retryAfterMs: 60_000, message: /asked to keep away/ });
-    expect([limiter.waiting, clock.pending]).toEqual([0, 0]);
+    const answer = gate();
+    const slow = noted({ requests: 1, perMs: 1_000, waitMs: 1_000 }, each(async () => { await answer.promise; throw limited(60_000); }));
+    const calls = [slow.call(), slow.call(), slow.call()].map(code);
+    await turns(2);
+    expect(slow.limiter.waiting).toBe(2);
+    answer.open();
+    expect(await soon(Promise.all(calls))).toEqual(["rate_limited", "rate_limited", "rate_limited"]);
+    expect([limiter.waiting, slow.startedMs, clock.pending + slow.clock.pending]).toEqual([0, [0], 0]);
+  });
+
+  test("what the refused call gives back lets nobody slip in before that time", async () => {
+    const answer = gate();
+    const { clock, startedMs, call } = noted({ outputTokens: 100, perMs: 1_000, estimate: { outputTokens: 100 } }, each(async (part) => {
+      if (startedMs.length > 1) return part;
+      await answer.promise;
+      throw limited(5_000);
+    }));
+    const calls = [code(call()), code(call())];
+    await turns(2);
+    answer.open();
+    await turns(2);
+    await clock.advance(6_000);
+    expect([await soon(Promise.all(calls)), startedMs]).toEqual([["rate_limited", "well"], [0, 5_000]]);
   });
 });
 

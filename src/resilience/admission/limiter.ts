@@ -71,7 +71,7 @@ export class Limiter {
     return turn;
   }
 
-  /** There is more room than the first one was told: it need not wait so long. */
+  /** There is more room than the first one was told, or none for too long: it is asked for again now. */
   wake(): void {
     this.cancelTimer?.();
     this.cancelTimer = undefined;

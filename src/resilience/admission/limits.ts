@@ -74,12 +74,16 @@ export class Limits implements RateLimiter {
     this.meanOutput += (outputTokens - this.meanOutput) * Math.max(learning, 1 / this.learned);
   }
 
-  /** Sets right what was taken. */
-  correct(steps: MarkSteps): void {
-    const moved = Object.entries(steps).filter(([, { byMs = 0, atLeastMs = 0 }]) => byMs !== 0 || atLeastMs !== 0);
-    if (moved.length === 0) return;
-    this.marks.move(Object.fromEntries(moved));
-    if (moved.some(([, { byMs = 0 }]) => byMs < 0)) this.queue.wake();
+  /** Sets right what was taken, all of it before anybody who waits is served: what one step gives back the next may forbid. */
+  correct(...corrections: readonly MarkSteps[]): void {
+    let changed = false;
+    for (const steps of corrections) {
+      const moved = Object.entries(steps).filter(([, { byMs = 0, atLeastMs = 0 }]) => byMs !== 0 || atLeastMs !== 0);
+      if (moved.length === 0) continue;
+      this.marks.move(Object.fromEntries(moved));
+      changed ||= moved.some(([, { byMs = 0, atLeastMs = 0 }]) => byMs < 0 || atLeastMs > 0);
+    }
+    if (changed) this.queue.wake();
   }
 }
 

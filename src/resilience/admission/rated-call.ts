@@ -29,7 +29,7 @@ export class RatedCall implements Door, Permit {
   private left = false;
   private turn: Turn | undefined = undefined;
   private counted = nothingKnown;
-  /** Tokens of what came out, as far as can be told without the service. */
+  /** Tokens of what came out since the service last counted, as far as can be told without it. */
   private seen = 0;
 
   constructor(limits: Limits, upstream: Flow) {
@@ -74,19 +74,28 @@ export class RatedCall implements Door, Permit {
   }
 
   private countOutput(part: Part): void {
-    if (part.kind === "finish") this.counted = addCounts(this.counted, countsOf(part.usage));
+    if (part.kind === "finish") this.count(part.usage);
     else this.seen += outputTokensOf(part);
+  }
+
+  /** The service knows better than the letters. */
+  private count(usage: unknown): void {
+    const told = countsOf(usage);
+    if (told.outputTokens !== undefined) this.seen = 0;
+    this.counted = addCounts(this.counted, told);
   }
 
   release(ending: Ending): void {
     const { limits, cost } = this;
     if (ending.kind === "unused") return limits.correct(back(stepsOf(limits.rates, cost)));
     const error = ending.kind === "failed" ? ending.error : undefined;
-    if (isMillraceError(error) && this.counted === nothingKnown) this.counted = countsOf(error.partial?.usage);
-    const { inputTokens = cost.inputTokens, outputTokens = this.seen } = this.counted;
+    if (isMillraceError(error) && this.counted === nothingKnown) this.count(error.partial?.usage);
+    const { inputTokens = cost.inputTokens, outputTokens: counted = 0 } = this.counted;
+    const outputTokens = counted + this.seen;
     if (ending.kind === "complete") limits.learn(outputTokens);
-    limits.correct(correctionOf(limits.rates, cost, { requests: 1, inputTokens, outputTokens }));
+    const correction = correctionOf(limits.rates, cost, { requests: 1, inputTokens, outputTokens });
     const forMs = limitedFor(error);
-    if (forMs !== undefined) limits.correct(emptied(limits.rates, cost, forMs));
+    if (forMs === undefined) limits.correct(correction);
+    else limits.correct(correction, emptied(limits.rates, cost, forMs));
   }
 }
