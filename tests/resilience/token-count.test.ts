@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { image, json, MillraceError, text, toolCall, uri } from "../../src/index.ts";
+import { image, json, MillraceError, text, toolCall, toolResult, uri } from "../../src/index.ts";
 import { addCounts, countsOf, inputTokensOf, limitedFor, outputTokensOf } from "../../src/resilience/admission/token-count.ts";
 
 describe("tokens of parts, roughly", () => {
@@ -9,6 +9,10 @@ describe("tokens of parts, roughly", () => {
 
   test("of what came out by the letters, a token each for CJK", () => {
     expect([text(""), text("x".repeat(8)), text("東京都"), toolCall({ id: "1", name: "f", arguments: {} }), image(new Uint8Array(9))].map(outputTokensOf)).toEqual([0, 2, 3, 0.5, 0]);
+  });
+
+  test("what a tool gave was not made by the model, however long it is", () => {
+    expect(outputTokensOf(toolResult({ id: "1", name: "f", result: "x".repeat(4_000) }))).toBe(0);
   });
 
   test("what a service counted: sums, and nonsense is unknown", () => {

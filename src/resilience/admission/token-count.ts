@@ -25,7 +25,7 @@ export function inputTokensOf(part: Part): number {
 /** Tokens that a model made for a part of its answer. Of a delta the first letter tells the script: this is asked for each. */
 export function outputTokensOf(part: Part): number {
   if (part.kind === "text") return part.text.charCodeAt(0) >= firstCjk ? part.text.length : part.text.length / bytesPerToken;
-  return part.kind === "bytes" || part.kind === "uri" ? 0 : sizeOf(part) / bytesPerToken;
+  return part.kind === "json" || part.kind === "toolCall" ? sizeOf(part) / bytesPerToken : 0;
 }
 
 /** What a service counted, where it is known. */
