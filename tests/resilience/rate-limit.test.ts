@@ -288,6 +288,16 @@ describe("P2: what the service says", () => {
 });
 
 describe("P2: the queue", () => {
+  test("a call that finds too many waiting is told for how long still", async () => {
+    const { clock, call } = noted({ requests: 1, perMs: 25_000, queue: 1 });
+    await call();
+    const waiting = call();
+    await clock.advance(20_000);
+    await expect(call()).rejects.toMatchObject({ code: "rate_limited", retryAfterMs: 5_000 });
+    await clock.advance(5_000);
+    await waiting;
+  });
+
   test("a call that waits too long, or finds too many waiting, is told when to come back, and touches nothing", async () => {
     const { clock, limiter, startedMs, call, stage } = noted({ requests: 1, perMs: 50_000, queue: 2, waitMs: 30_000 });
     await call();
@@ -555,6 +565,53 @@ describe("P2: a limit in a store", () => {
     expect(b.limiter.waiting).toBeGreaterThan(0);
     await it.clock.advance(60_000);
     await soon(waiting);
+  });
+
+  /** How many calls a process that has just come gets through at once. */
+  const roomFor = async (it: Shared, options: Partial<RateLimitOptions>): Promise<number> => {
+    let through = 0;
+    const fresh = process(it, options);
+    const controller = new AbortController();
+    const calls = Array.from({ length: 20 }, () => run(fresh.stage, "a", { signal: controller.signal }).text().then(() => { through += 1; }, () => {}));
+    await turns(20);
+    controller.abort("enough");
+    await Promise.all(calls);
+    return through;
+  };
+  const slowly = { burst: 10, perMs: 100_000 };
+
+  test("an answer that comes when the call has gone on without it takes nothing, and what went on here meanwhile is not forgotten", async () => {
+    const it = shared();
+    const late = gate();
+    let key = "";
+    const store: MarkStore = { ...it.store, advance: async (name, steps) => { key = name; const result = await it.memory.advance(name, steps); if (it.clock.now() === 0) await late.promise; return result; } };
+    const a = process(it, { ...slowly, store });
+    const first = a.call();
+    await it.clock.advance(1_000);
+    await soon(first);
+    for (let i = 0; i < 4; i += 1) await soon(a.call());
+    late.open();
+    await turns(2);
+    expect((await it.memory.advance(key, {})).aheadMs["requests"]).toBeUndefined();
+    await it.clock.advance(1_000);
+    await soon(a.call()); // the sixth, and the store hears of all
+    await turns(2);
+    expect(await roomFor(it, slowly)).toBe(4);
+  });
+
+  test("calls that go on here while the store is being tried again count when it is back", async () => {
+    const it = shared();
+    const answer = gate();
+    const store: MarkStore = { ...it.store, advance: async (key, steps) => { const result = await it.store.advance(key, steps); await answer.promise; return result; } };
+    it.trouble = "down";
+    const a = process(it, { ...slowly, store });
+    await a.call();
+    it.trouble = "none";
+    await it.clock.advance(1_000);
+    for (let i = 0; i < 4; i += 1) await soon(a.call()); // the first of these tries the store
+    answer.open();
+    await turns(2);
+    expect(await roomFor(it, slowly)).toBe(5);
   });
 
   test("the store is asked once a call, once a second while it is down, and each question can be given up", async () => {

@@ -126,7 +126,11 @@ export class StoreMarks implements LimitMarks {
     });
     this.send({ ...steps, [this.me]: { atLeastMs: presenceMs } }, controller.signal).then(
       (advanced) => {
-        if (!open) return advanced.taken ? this.move(back(steps)) : undefined;
+        if (!open) {
+          // to the store, down or not: it has answered, and what goes on here has nothing of this
+          if (advanced.taken) this.send(back(steps)).catch(ignore);
+          return;
+        }
         cancel();
         resolve(advanced);
       },
@@ -150,18 +154,23 @@ export class StoreMarks implements LimitMarks {
   }
 
   private async send(steps: MarkSteps, signal?: AbortSignal): Promise<Advanced> {
-    const { store, clock } = this.options;
+    const { store } = this.options;
     const key = await (this.key ??= keyOf(this.options.key));
     const advanced = await store.advance(key, steps, signal === undefined ? {} : { signal });
-    const nowMs = clock.now();
+    if (this.down === undefined) this.note(advanced); // else what went on here meanwhile would be forgotten
+    return advanced;
+  }
+
+  /** This is how the marks stand in the store. */
+  private note({ aheadMs }: Advanced): void {
+    const nowMs = this.options.clock.now();
     this.known.clear();
     let seen = 0;
-    for (const [name, aheadMs] of Object.entries(advanced.aheadMs)) {
+    for (const [name, ms] of Object.entries(aheadMs)) {
       if (name.startsWith(presence)) seen += 1;
-      else this.known.set(name, nowMs + aheadMs);
+      else this.known.set(name, nowMs + ms);
     }
     if (seen > 0) this.seen = seen;
-    return advanced;
   }
 
   // --- while the store is down ---
@@ -190,12 +199,20 @@ export class StoreMarks implements LimitMarks {
     this.triedMs = clock.now();
     this.trying?.abort();
     this.trying = new AbortController();
-    const stand = [...this.known].map(([name, atMs]) => [name, { atLeastMs: Math.max(0, atMs - clock.now()) }] as const);
-    this.send({ ...Object.fromEntries(stand), [this.me]: { atLeastMs: presenceMs } }, this.trying.signal).then(() => {
-      if (this.down === undefined) return;
+    this.send({ ...this.stand(), [this.me]: { atLeastMs: presenceMs } }, this.trying.signal).then((advanced) => {
+      if (this.down === undefined) return; // an earlier try, given up, has been answered all the same
       this.down = undefined;
+      const stand = this.stand();
+      this.note(advanced);
+      this.move(stand); // with the calls that were let in since it was asked
       this.tell({ kind: "up" });
     }, ignore); // still down
+  }
+
+  /** Where the marks stand here, as steps for the store. */
+  private stand(): MarkSteps {
+    const nowMs = this.options.clock.now();
+    return Object.fromEntries([...this.known].map(([name, atMs]) => [name, { atLeastMs: Math.max(0, atMs - nowMs) }]));
   }
 
   private tell(event: StoreEvent): void {

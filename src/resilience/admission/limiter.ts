@@ -47,8 +47,8 @@ export class Limiter {
   /** What the first one waits for: an answer, or time. */
   private asked: Asked | undefined = undefined;
   private cancelTimer: (() => void) | undefined = undefined;
-  /** How long the first one had to wait when it was last looked at. */
-  private lastWaitMs = 0;
+  /** When there is room for the first one, as it was last told. */
+  private roomAtMs = 0;
 
   constructor(marks: LimitMarks, options: QueueOptions) {
     this.marks = marks;
@@ -133,7 +133,7 @@ export class Limiter {
   /** The first one has its answer: it goes, waits on, or has waited long enough. */
   private settle(first: Waiter, { taken, waitMs, aheadMs }: Advanced): void {
     const { clock, random } = this.options;
-    this.lastWaitMs = waitMs;
+    this.roomAtMs = clock.now() + waitMs;
     if (taken) {
       this.waiters.delete(first);
       first.grant();
@@ -152,7 +152,7 @@ export class Limiter {
   }
 
   private refusal(why: string): MillraceError {
-    const retryAfterMs = Math.ceil(this.lastWaitMs);
+    const retryAfterMs = Math.max(0, Math.ceil(this.roomAtMs - this.options.clock.now()));
     return new MillraceError("rate_limited", `rateLimit: ${why}, room in ${retryAfterMs} ms`, { retryAfterMs });
   }
 }
