@@ -6,6 +6,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
+import { refuseBeside } from "./admission/beside.ts";
 import { Admitted, type Door, type Permit, type Waiting } from "./admission/door.ts";
 
 /** How many calls at once, and how many may wait. */
@@ -46,13 +47,14 @@ export interface BulkheadLimit {
  */
 export function bulkhead(processor: Processor, options: BulkheadOptions = {}): Processor {
   requireProcessors("bulkhead", [processor]);
-  const limit = "limit" in options ? requireLimit(options.limit) : new Bulkhead(options);
+  const limit = "limit" in options ? requireLimit(options) : new Bulkhead(options);
   return processorOf([{ kind: "flow", name: "bulkhead", open: (upstream, scope) => new Admitted(limit, processor, upstream, scope) }]);
 }
 
-function requireLimit(limit: unknown): Bulkhead {
-  if (limit instanceof Bulkhead) return limit;
-  throw invalidOption("bulkhead", "limit", "a limit that bulkheadLimit made", limit);
+function requireLimit(options: { readonly limit: unknown }): Bulkhead {
+  if (!(options.limit instanceof Bulkhead)) throw invalidOption("bulkhead", "limit", "a limit that bulkheadLimit made", options.limit);
+  refuseBeside("bulkhead", "limit", options);
+  return options.limit;
 }
 
 /**

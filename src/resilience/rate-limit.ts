@@ -7,6 +7,7 @@ import type { Part } from "../core/part.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import type { KeyValueStore } from "../kinds/key-value.ts";
+import { refuseBeside } from "./admission/beside.ts";
 import { Admitted } from "./admission/door.ts";
 import type { StoreEvent } from "./admission/limit-marks.ts";
 import { Limits } from "./admission/limits.ts";
@@ -84,7 +85,7 @@ export type RateLimitSettings = RateLimitOptions | { readonly limiter: RateLimit
  */
 export function rateLimit(processor: Processor, options: RateLimitSettings): Processor {
   requireProcessors("rateLimit", [processor]);
-  const limiter = "limiter" in options ? requireLimiter(options.limiter) : new Limits(options);
+  const limiter = "limiter" in options ? requireLimiter(options) : new Limits(options);
   return processorOf([
     {
       kind: "flow",
@@ -97,9 +98,10 @@ export function rateLimit(processor: Processor, options: RateLimitSettings): Pro
   ]);
 }
 
-function requireLimiter(limiter: unknown): Limits {
-  if (limiter instanceof Limits) return limiter;
-  throw invalidOption("rateLimit", "limiter", "a limiter that rateLimiter made", limiter);
+function requireLimiter(options: { readonly limiter: unknown }): Limits {
+  if (!(options.limiter instanceof Limits)) throw invalidOption("rateLimit", "limiter", "a limiter that rateLimiter made", options.limiter);
+  refuseBeside("rateLimit", "limiter", options);
+  return options.limiter;
 }
 
 /**

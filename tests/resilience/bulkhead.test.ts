@@ -110,16 +110,16 @@ describe("P3: bulkhead", () => {
   });
 
   test("a wait that is too long is refused, names the option, and gives up the place", async () => {
-    const { clock, limit } = limited({ concurrency: 1, queue: 2, waitMs: 50 });
+    const { clock, limit } = limited({ concurrency: 1, queue: 2, waitMs: 50_000 });
     const iterator = run(bulkhead(opaque, { limit }), stalledSource(["a"]))[Symbol.asyncIterator]();
     await iterator.next();
     const source = watchedSource(1);
     const waiting = run(bulkhead(opaque, { limit }), source).text();
     waiting.catch(() => {});
-    await clock.advance(49);
+    await clock.advance(49_999);
     expect(limit.waiting).toBe(1);
     await clock.advance(1);
-    await expect(soon(waiting)).rejects.toMatchObject({ code: "unavailable", message: "bulkhead: waited 50 ms (waitMs) for one of 1 calls to end" });
+    await expect(soon(waiting)).rejects.toMatchObject({ code: "unavailable", message: "bulkhead: waited 50000 ms (waitMs) for one of 1 calls to end" });
     expect([limit.waiting, clock.pending, source.opened]).toEqual([0, 0, 0]);
     await iterator.return?.();
     expect(limit.active).toBe(0);
@@ -191,6 +191,7 @@ describe("P3: bulkhead", () => {
       expect(() => bulkhead(opaque, options)).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(option) }));
     }
     expect(() => bulkhead(opaque, { limit: {} as BulkheadLimit })).toThrow(/limit must be a limit that bulkheadLimit made/);
+    expect(() => bulkhead(opaque, { limit: bulkheadLimit(), queue: 3 })).toThrow(/queue beside limit/);
     expect(() => bulkhead(undefined as unknown as Processor)).toThrow(/argument 1/);
   });
 

@@ -708,7 +708,11 @@ describe("rateLimit: options", () => {
     for (const key of [undefined, "", [], ["a", ""]]) {
       expect(() => rateLimiter({ requests: 1, perMs: 1, store: memoryKeyValue(), key } as RateLimitOptions)).toThrow(expect.objectContaining({ code: "missing_config" }));
     }
+    for (const key of [5, { 0: "a" }, ["a", 5]]) {
+      expect(() => rateLimiter({ requests: 1, perMs: 1, store: memoryKeyValue(), key } as unknown as RateLimitOptions)).toThrow(expect.objectContaining({ code: "missing_config" }));
+    }
     expect(() => rateLimit(opaque, { limiter: {} as never })).toThrow(/limiter must be a limiter that rateLimiter made/);
+    expect(() => rateLimit(opaque, { limiter: rateLimiter({ requests: 1, perMs: 1 }), requests: 5, perMs: 1 })).toThrow(/requests, perMs beside limiter/);
     expect(() => rateLimit(0 as unknown as Processor, { requests: 1, perMs: 1 })).toThrow(/argument 1/);
   });
 });

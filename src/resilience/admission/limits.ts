@@ -95,8 +95,8 @@ function marksFor(options: RateLimitOptions): LimitMarks {
   if (onStoreChange !== undefined && typeof onStoreChange !== "function") throw invalidOption(who, "onStoreChange", "a function", onStoreChange);
   if (store === undefined) return new OwnMarks(clock);
   requireMarkStore(who, store);
-  const names = typeof key === "string" ? [key] : (key ?? []);
-  if (names.length === 0 || names.some((name) => typeof name !== "string" || name === "")) {
+  const names = typeof key === "string" ? [key] : key;
+  if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== "string" || name === "")) {
     throw new MillraceError("missing_config", `${who}: a store needs a key that says what is limited: service, account, model`);
   }
   return new StoreMarks({ store, key: names, clock, onStoreError, storeTimeoutMs, processes, onStoreChange });
