@@ -6,6 +6,7 @@ import { type ErrorCode, invalidOption, isMillraceError, MillraceError, requireP
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { type KeyValueStore, requireMarkStore } from "../kinds/key-value.ts";
+import { refuseBeside } from "./admission/beside.ts";
 import { Admitted, type Door, type Ending, type Permit, type Waiting } from "./admission/door.ts";
 import { BreakerHints, hintWaitMs } from "./admission/breaker-hints.ts";
 import { BreakerState, type CallResult, type CircuitState } from "./admission/breaker-state.ts";
@@ -86,9 +87,8 @@ export function circuitBreaker(processor: Processor, options: CircuitBreakerOpti
 
 function requireCircuit(options: { readonly circuit: unknown }): Breaker {
   if (!(options.circuit instanceof Breaker)) throw invalidOption("circuitBreaker", "circuit", "a circuit that circuit() made", options.circuit);
-  const others = Object.keys(options).filter((name) => name !== "circuit");
-  if (others.length === 0) return options.circuit;
-  throw new MillraceError("invalid_input", `circuitBreaker: ${others.join(", ")} beside circuit; say them where the circuit is made`);
+  refuseBeside("circuitBreaker", "circuit", options);
+  return options.circuit;
 }
 
 /**
@@ -147,11 +147,14 @@ class Breaker implements Circuit, Door {
   /** Waits for the store, a moment at most. */
   private admitAfter(answer: Promise<void>): Waiting {
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
-    let decided = false;
-    const decide = (): void => {
-      if (decided) return;
-      decided = true;
+    let over = false;
+    const leave = (): void => {
+      over = true;
       cancel();
+    };
+    const decide = (): void => {
+      if (over) return;
+      leave();
       try {
         resolve(this.admit());
       } catch (error) {
@@ -160,7 +163,7 @@ class Breaker implements Circuit, Door {
     };
     const cancel = this.clock.timeout(hintWaitMs, decide);
     void answer.then(decide);
-    return { permit: promise, leave: cancel };
+    return { permit: promise, leave };
   }
 
   private admit(): Permit {
@@ -199,7 +202,7 @@ class Breaker implements Circuit, Door {
 
   private heed(remainingMs: number): void {
     const nowMs = this.clock.now();
-    if (nowMs >= this.deafUntilMs) this.circuit.heed(remainingMs, nowMs);
+    if (nowMs >= this.deafUntilMs && this.circuit.heed(remainingMs, nowMs)) this.lastFailure = undefined; // it is not why
   }
 
   private changed(from: CircuitState, to: CircuitState): void {

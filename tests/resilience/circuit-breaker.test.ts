@@ -88,6 +88,15 @@ describe("P1: circuitBreaker opens", () => {
     expect([it.circuit.state, it.calls()]).toEqual(["closed", 12]);
   });
 
+  test("counts a call that comes after a rest longer than the window", async () => {
+    const it = service({ minCalls: 2, windowMs: 1_000 });
+    it.error = down;
+    await outcome(it.stage);
+    await it.clock.advance(10_000);
+    await outcome(it.stage);
+    expect([it.circuit.state, it.circuit.counts]).toEqual(["closed", { calls: 1, failures: 1 }]);
+  });
+
   test("after so many failures in a row; a success begins the row anew, what counts as neither does not", async () => {
     const it = service();
     for (const error of [down, undefined, down, new MillraceError("invalid_input", "bad")]) {
@@ -401,6 +410,51 @@ describe("P1: circuits that share a store", () => {
       for (let n = 0; n < 2; n += 1) expect(await soon(outcome(a.failing))).toBe("unavailable");
       expect([a.circuit.state, clock.pending]).toEqual(["open", 0]);
     }
+  });
+
+  test("a store that hung is asked again once a second, given up before, and heard when it is back; no call waits for it again", async () => {
+    const clock = fakeClock();
+    const memory = memoryKeyValue({ clock });
+    const late = gate();
+    let hangs = true;
+    const signals: (AbortSignal | undefined)[] = [];
+    const store: MarkStore = { ...memory, advance: async (key, steps, context) => {
+      signals.push(context?.signal);
+      const result = await memory.advance(key, steps);
+      if (hangs) await late.promise;
+      return result;
+    } };
+    const a = clocked({ store }, clock);
+    await memory.advance("millrace:circuit:model", { open: { atLeastMs: 4_000 } }); // another one is open
+    const first = call(a.stage);
+    await clock.advance(50);
+    await first;
+    for (let i = 0; i < 3; i += 1) {
+      await clock.advance(1_000);
+      expect(await soon(call(a.stage))).toBe("a");
+    }
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true, true, false]);
+    late.open();
+    await turns(2);
+    await expect(call(a.stage)).rejects.toMatchObject({ code: "circuit_open", retryAfterMs: 950 }); // and not what was true at first
+    await clock.advance(950);
+    expect([await outcome(a.stage), a.circuit.state]).toEqual(["a", "closed"]);
+    hangs = false;
+    await clock.advance(10_000);
+    await memory.advance("millrace:circuit:model", { open: { atLeastMs: 4_000 } });
+    expect(await outcome(a.stage)).toBe("circuit_open"); // waited for again, as it answers
+  });
+
+  test("what failed here long ago is not the cause where another one opened it", async () => {
+    const clock = fakeClock();
+    await using store = memoryKeyValue({ clock });
+    const a = clocked({ store }, clock);
+    expect(await outcome(a.failing)).toBe("unavailable");
+    await clock.advance(3_600_000);
+    await store.advance("millrace:circuit:model", { open: { atLeastMs: 4_000 } });
+    const error: unknown = await call(a.stage).catch((error: unknown) => error);
+    expect(error).toMatchObject({ code: "circuit_open" });
+    expect((error as Error).cause).toBeUndefined();
   });
 
   test("an abort or a return while the store is being asked goes at once, takes no probe and leaves no timer", async () => {

@@ -23,7 +23,10 @@ export class BreakerHints {
   private readonly clock: Clock;
   private readonly heard: (remainingMs: number) => void;
   private askedMs = -Infinity;
-  private asking: Promise<void> | undefined = undefined;
+  /** The question under way. */
+  private asking: { readonly answer: Promise<void>; readonly controller: AbortController } | undefined = undefined;
+  /** The store has left the question before unanswered: it is asked all the same, but no call waits for it. */
+  private hung = false;
 
   constructor(store: MarkStore, key: string, clock: Clock, heard: (remainingMs: number) => void) {
     this.store = store;
@@ -34,24 +37,28 @@ export class BreakerHints {
 
   /** The answer to wait for, if there is one: it never rejects, and may never come. */
   ask(): Promise<void> | undefined {
-    const sinceMs = this.clock.now() - this.askedMs;
-    if (this.asking === undefined && sinceMs >= everyMs) {
-      this.askedMs = this.clock.now();
-      this.asking = this.read();
-      return this.asking;
+    const nowMs = this.clock.now();
+    if (nowMs - this.askedMs >= everyMs) {
+      this.askedMs = nowMs;
+      this.hung = this.asking !== undefined;
+      this.asking?.controller.abort();
+      const controller = new AbortController();
+      this.asking = { answer: this.read(controller), controller };
     }
-    return sinceMs < hintWaitMs ? this.asking : undefined;
+    return !this.hung && nowMs - this.askedMs < hintWaitMs ? this.asking?.answer : undefined;
   }
 
-  private async read(): Promise<void> {
+  private async read(controller: AbortController): Promise<void> {
+    let openMs = 0;
     try {
-      const { aheadMs } = await this.store.advance(this.key, {});
-      this.heard(aheadMs[mark] ?? 0);
+      const { aheadMs } = await this.store.advance(this.key, {}, { signal: controller.signal });
+      openMs = aheadMs[mark] ?? 0;
     } catch {
       // the store is down: what is known here counts
-    } finally {
-      this.asking = undefined;
     }
+    if (this.asking?.controller !== controller) return; // given up: it tells how things stood long ago
+    this.asking = undefined;
+    this.heard(openMs);
   }
 
   /** The circuit here is open for so long. */

@@ -95,12 +95,13 @@ export class BreakerState {
     }
   }
 
-  /** Somebody else found the service down and keeps away from it for so long. */
-  heed(remainingMs: number, nowMs: number): void {
-    if (this.state !== "closed" || remainingMs <= 0) return;
+  /** Somebody else found the service down and keeps away from it for so long. True if that opens it here. */
+  heed(remainingMs: number, nowMs: number): boolean {
+    if (this.state !== "closed" || remainingMs <= 0) return false;
     this.openings = 1;
     this.untilMs = nowMs + Math.min(remainingMs, this.rules.maxOpenMs);
     this.turn("open");
+    return true;
   }
 
   private isTooMuch(nowMs: number): boolean {
