@@ -7,12 +7,33 @@ import { Admitted, type Door, type Ending, type Permit } from "../../src/resilie
 import { watchedSource } from "../../src/testing/watched-source.ts";
 import { gate, opaque, soon, turns } from "../streams/support.ts";
 
-/** A door that lets everyone in, at once or later, and writes down how calls ended. */
-function openDoor(later = false): { readonly door: Door; readonly outcomes: Ending[] } {
+/** A door that lets everyone in, at once or later, and writes down what came out, how calls ended, and who left the queue. */
+function openDoor(later = false): { readonly door: Door; readonly outcomes: Ending[]; readonly seen: Part[]; readonly leaves: () => number } {
   const outcomes: Ending[] = [];
-  const permit: Permit = { release: (outcome) => outcomes.push(outcome) };
-  return { outcomes, door: { enter: () => (later ? { permit: Promise.resolve(permit), leave: () => {} } : permit) } };
+  const seen: Part[] = [];
+  let leaves = 0;
+  const permit: Permit = { see: (part) => seen.push(part), release: (outcome) => outcomes.push(outcome) };
+  const leave = (): void => { leaves += 1; };
+  return { outcomes, seen, leaves: () => leaves, door: { enter: () => (later ? { permit: Promise.resolve(permit), leave } : permit) } };
 }
+
+/** An input as a flow that gives these parts, and what was done to it; it has closed when the promise of closing has settled. */
+function input(parts: readonly Part[] = [], closing?: Promise<unknown>): Flow & { readonly done: string[] } {
+  const done: string[] = [];
+  const rest = [...parts];
+  return {
+    done,
+    pull: () => { done.push("pull"); return rest.shift() ?? DONE; },
+    close: () => { done.push("close"); return closing?.then(() => {}); },
+  };
+}
+const scope = (): Scope => new Scope({}, { emit: () => {} });
+const isSettled = async (promise: Promise<unknown> | undefined): Promise<boolean> => {
+  let settled = promise === undefined;
+  void promise?.then(() => { settled = true; }, () => { settled = true; });
+  await turns(1);
+  return settled;
+};
 
 const behind = (door: Door, processor: Processor): Processor =>
   processorOf([{ kind: "flow", name: "door", open: (upstream, scope) => new Admitted(door, processor, upstream, scope) }]);
@@ -27,6 +48,13 @@ for (const later of [false, true]) {
       const model = each((part) => [part, finish({ reason: "stop" })]);
       for await (const part of run(behind(door, model), "a")) if (part.kind === "finish") break;
       expect(kinds(outcomes)).toEqual(["complete", "complete"]);
+    });
+
+    test("sees each part that the call gives, and leaves no queue when it is let in", async () => {
+      const { door, seen, leaves } = openDoor(later);
+      const parts = [text("a"), text("b"), text("c")];
+      for await (const part of run(behind(door, opaque), parts)) if (part === parts[1]) break;
+      expect([seen, leaves()]).toEqual([parts.slice(0, 2), 0]);
     });
 
     test("left when the consumer goes before that, and on an abort, also of a processor that rejects with something else", async () => {
@@ -91,14 +119,35 @@ class Impatient implements Flow {
   }
 }
 
-describe("a call that is not let in", () => {
-  /** An input as a flow, and what was done to it. */
-  function input(): Flow & { readonly done: string[] } {
-    const done: string[] = [];
-    return { done, pull: () => { done.push("pull"); return DONE; }, close: () => { done.push("close"); return undefined; } };
-  }
-  const scope = (): Scope => new Scope({}, { emit: () => {} });
+describe("a call that is let in", () => {
+  test("hands on a part that is ready without a promise, then the end, each time it is asked", () => {
+    const { door, outcomes } = openDoor();
+    const parts = [text("a"), text("b")];
+    const call = new Admitted(door, pipe(), input(parts), scope());
+    expect([call.pull(), call.pull(), kinds(outcomes)]).toEqual([...parts, []]);
+    expect([call.pull(), call.pull(), kinds(outcomes)]).toEqual([DONE, DONE, ["complete"]]);
+  });
 
+  test("gives the end as it comes, late too", async () => {
+    const { door } = openDoor();
+    const call = new Admitted(door, opaque, input(), scope());
+    expect([await call.pull(), call.pull()]).toEqual([DONE, DONE]);
+  });
+
+  test("is left when its input has closed, and only then gives its permit back", async () => {
+    const { door, outcomes } = openDoor();
+    const closed = gate();
+    const call = new Admitted(door, pipe(), input([text("a"), text("b")], closed.promise), scope());
+    void call.pull();
+    const closing = call.close("enough");
+    expect([await isSettled(closing), kinds(outcomes)]).toEqual([false, []]);
+    closed.open();
+    await closing;
+    expect(kinds(outcomes)).toEqual(["left"]);
+  });
+});
+
+describe("a call that is not let in", () => {
   test("closes its input unread before it says why, and is over then", async () => {
     const error = new MillraceError("unavailable", "full");
     for (const door of [{ enter: () => { throw error; } }, { enter: () => ({ permit: Promise.reject(error), leave: () => {} }) }]) {
@@ -106,6 +155,27 @@ describe("a call that is not let in", () => {
       const call = new Admitted(door, opaque, upstream, scope());
       await expect(call.pull()).rejects.toBe(error);
       expect([upstream.done, call.pull()]).toEqual([["close"], DONE]);
+    }
+  });
+
+  test("says why when its input has closed, also what is no error object", async () => {
+    const closed = gate();
+    const upstream = input([], closed.promise);
+    const pulled = new Admitted({ enter: () => { throw "full"; } }, opaque, upstream, scope()).pull() as Promise<unknown>;
+    expect([await isSettled(pulled), upstream.done]).toEqual([false, ["close"]]);
+    closed.open();
+    await expect(pulled).rejects.toBe("full");
+  });
+
+  test("is left when its input has closed, while it waits and before", async () => {
+    for (const waits of [true, false]) {
+      const closed = gate();
+      const call = new Admitted({ enter: () => ({ permit: new Promise(() => {}), leave: () => {} }) }, opaque, input([], closed.promise), scope());
+      if (waits) void (call.pull() as Promise<unknown>).catch(() => {});
+      const closing = call.close("enough");
+      expect(await isSettled(closing)).toBe(false);
+      closed.open();
+      await closing;
     }
   });
 

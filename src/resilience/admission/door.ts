@@ -117,10 +117,8 @@ export class Admitted implements Flow {
   };
 
   private release(ending: Ending): void {
-    const { permit } = this;
-    this.permit = undefined;
     if (ending.kind !== "unused") for (let scope = this.scope.parent; scope !== undefined; scope = scope.parent) worked.add(scope);
-    permit?.release(ending);
+    this.permit?.release(ending);
   }
 
   private enter(): Pulled {
@@ -168,7 +166,6 @@ export class Admitted implements Flow {
   /** It never ran: the input, which nobody has read, is closed before the error is told. */
   private async giveUp(error: unknown): Promise<never> {
     this.over = true;
-    this.waiting = undefined;
     this.scope.release();
     await this.upstream.close(error)?.catch(ignore);
     throw error;
@@ -182,7 +179,6 @@ export class Admitted implements Flow {
   private leave(why: unknown): Promise<void> | undefined {
     this.over = true;
     const { flow, scope, waiting, reject } = this;
-    this.waiting = this.reject = undefined;
     waiting?.leave();
     reject?.(why);
     const inside = scope.end(why);
