@@ -207,10 +207,7 @@ class Breaker implements Circuit, Door {
 
   private changed(from: CircuitState, to: CircuitState): void {
     const { name, clock, options } = this;
-    if (to === "closed") {
-      this.lastFailure = undefined;
-      this.deafUntilMs = clock.now() + (options.openMs ?? defaultOpenMs);
-    }
+    if (to === "closed") this.deafUntilMs = clock.now() + (options.openMs ?? defaultOpenMs);
     try {
       options.onStateChange?.({ name, from, to, ...(to === "open" ? { openMs: this.circuit.untilMs - clock.now() } : {}) });
     } catch {

@@ -172,6 +172,7 @@ describe("P1: circuitBreaker opens", () => {
     const it = service({ isFailure: (error) => error === "mine" });
     it.error = "mine";
     await outcome(it.stage);
+    expect(it.circuit.counts.failures).toBe(1);
     it.error = down;
     await outcome(it.stage);
     expect(it.circuit.counts.failures).toBe(1);
