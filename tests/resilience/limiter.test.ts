@@ -47,4 +47,19 @@ describe("the queue before marks that are far away", () => {
     third?.leave();
     expect([far.questions[2]?.left, limiter.waiting, clock.pending]).toEqual([true, 0, 0]);
   });
+
+  test("asks again when there is room, and by chance up to a tenth and 50 ms later; once a second at least", async () => {
+    for (const [waitMs, askedMs] of [[400, 440], [800, 850], [5_000, 1_000]] as const) {
+      const far = marks();
+      const clock = fakeClock();
+      const limiter = new Limiter(far, { queue: 10, waitMs: 60_000, clock, random: () => 1 });
+      const turn = limiter.take({ requests: { byMs: 1 } });
+      far.questions[0]?.answer({ taken: false, waitMs, aheadMs: {} });
+      await clock.advance(askedMs - 1);
+      expect(far.questions).toHaveLength(1);
+      await clock.advance(1);
+      expect(far.questions).toHaveLength(2);
+      turn?.leave();
+    }
+  });
 });

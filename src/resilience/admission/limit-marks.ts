@@ -199,12 +199,10 @@ export class StoreMarks implements LimitMarks {
     this.triedMs = clock.now();
     this.trying?.abort();
     this.trying = new AbortController();
-    this.send({ ...this.stand(), [this.me]: { atLeastMs: presenceMs } }, this.trying.signal).then((advanced) => {
+    this.send({ ...this.stand(), [this.me]: { atLeastMs: presenceMs } }, this.trying.signal).then(() => {
       if (this.down === undefined) return; // an earlier try, given up, has been answered all the same
       this.down = undefined;
-      const stand = this.stand();
-      this.note(advanced);
-      this.move(stand); // with the calls that were let in since it was asked
+      this.move(this.stand()); // with the calls that were let in since it was asked
       this.tell({ kind: "up" });
     }, ignore); // still down
   }
