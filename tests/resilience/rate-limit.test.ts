@@ -693,6 +693,53 @@ describe("P2: a limit in a store", () => {
     expect([it.asked, signals.slice(-2).map(({ aborted }) => aborted)]).toEqual([2, [true, false]]);
   });
 
+  test("the store is not asked again for those who wait when a call ends that gives nothing back", async () => {
+    const it = shared();
+    const ends = [gate(), gate()];
+    const uses = [100, 300];
+    let started = 0;
+    const a = process(it, { outputTokens: 1_000, perMs: 1_000_000, burst: { outputTokens: 200, requests: 10 }, estimate: { outputTokens: 100 } }, async function* () {
+      const mine = started++;
+      await ends[mine]?.promise;
+      yield finish({ reason: "stop", usage: { outputTokens: uses[mine] ?? 0 } });
+    });
+    const calls = [a.call(), a.call()];
+    await reached(it, 2);
+    const iterator = run(a.stage, "a")[Symbol.asyncIterator]();
+    void iterator.next();
+    await turns(2);
+    it.asked = 0;
+    ends[0]?.open(); // it took what was thought
+    await calls[0];
+    await turns(2);
+    expect([started, a.limiter.waiting, it.asked]).toEqual([2, 1, 0]);
+    ends[1]?.open(); // it took more
+    await calls[1];
+    await turns(2);
+    expect([started, a.limiter.waiting, it.asked]).toEqual([2, 1, 1]);
+    await iterator.return?.();
+  });
+
+  test("a call that is too large says so when its input, which was read in part, has closed", async () => {
+    const closed = gate();
+    const input = async function* (): AsyncGenerator<Part> {
+      try {
+        yield text("a");
+        yield text("b");
+        await new Promise(() => {});
+      } finally {
+        await closed.promise;
+      }
+    };
+    let over = false;
+    const { limiter } = noted({ inputTokens: 1_000, perMs: 1_000, burst: 6 });
+    const reading = run(rateLimit(opaque, { limiter }), input()).text().catch((error: unknown) => { over = true; return (error as MillraceError).code; });
+    await turns(3);
+    expect(over).toBe(false);
+    closed.open();
+    expect(await soon(reading)).toBe("too_large");
+  });
+
   test("a call that leaves from the middle of the queue does not disturb the first", async () => {
     const it = shared();
     const a = process(it, { requests: 1 });

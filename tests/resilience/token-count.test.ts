@@ -8,7 +8,7 @@ describe("tokens of parts, roughly", () => {
   });
 
   test("of what came out by the letters, a token each for CJK", () => {
-    expect([text(""), text("x".repeat(8)), text("東京都"), toolCall({ id: "1", name: "f", arguments: {} }), image(new Uint8Array(9))].map(outputTokensOf)).toEqual([0, 2, 3, 0.5, 0]);
+    expect([text(""), text("x".repeat(8)), text("東京都"), toolCall({ id: "1", name: "f", arguments: {} }), json({ a: "b" }), image(new Uint8Array(9))].map(outputTokensOf)).toEqual([0, 2, 3, 0.5, 9 / 4, 0]);
   });
 
   test("what a tool gave was not made by the model, however long it is", () => {
@@ -17,6 +17,7 @@ describe("tokens of parts, roughly", () => {
 
   test("what a service counted: sums, and nonsense is unknown", () => {
     expect(countsOf({ inputTokens: 3, outputTokens: NaN })).toEqual({ inputTokens: 3, outputTokens: undefined });
+    expect(countsOf({ inputTokens: 0, outputTokens: 0 })).toEqual({ inputTokens: 0, outputTokens: 0 }); // nothing is a number too
     for (const usage of [undefined, null, 5, { inputTokens: "3", outputTokens: -1 }, { inputTokens: Infinity }]) expect(countsOf(usage)).toEqual({ inputTokens: undefined, outputTokens: undefined });
     expect(addCounts({ inputTokens: 1, outputTokens: undefined }, { inputTokens: 2, outputTokens: 5 })).toEqual({ inputTokens: 3, outputTokens: 5 });
     expect(addCounts({ inputTokens: 1, outputTokens: undefined }, { inputTokens: undefined, outputTokens: undefined })).toEqual({ inputTokens: 1, outputTokens: undefined });
