@@ -152,6 +152,7 @@ class Balanced extends Call {
     const { pool, checks } = this.settings;
     const failed = this.failed;
     if (failure === undefined) {
+      pool.requireOpen();
       this.made = 1;
       checks?.called(pool.all);
       // Where every endpoint has failed this call already, those but the last may have recovered.
@@ -189,10 +190,9 @@ class Balanced extends Call {
   }
 
   private plan(state: EndpointState): Try {
-    const { pool, clock } = this.settings;
     const { id, processor } = state.endpoint;
-    pool.begin(state);
-    this.current = { state, sinceMs: clock.now() };
+    state.begin();
+    this.current = { state, sinceMs: this.settings.clock.now() };
     const mark = (part: Part): Part => (part.kind === "finish" ? derive(part, { metadata: { ...part.metadata, endpoint: id } }) : part);
     return { processor, mark, limits: this.limits };
   }
@@ -213,6 +213,6 @@ class Balanced extends Call {
   private release(verdict: Verdict): void {
     const { current } = this;
     this.current = undefined;
-    if (current !== undefined) this.settings.pool.end(current.state, verdict);
+    if (current !== undefined) this.settings.pool.end(current.state, verdict, current.sinceMs);
   }
 }

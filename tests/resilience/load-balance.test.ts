@@ -68,6 +68,49 @@ describe("P4: who gets a call", () => {
     expect(balanced.status().map((state) => state.inFlight)).toEqual([0, 0, 0]);
   });
 
+  test("p2c goes to the less busy of two, also where both answer at once", async () => {
+    const open = gate();
+    const a = endpoint("a", () => (a.calls > 1 ? open.promise : undefined));
+    const draws = [0, 0, 0, 0.9, 0, 0, 0, 0.9, 0.9, 0];
+    const balanced = loadBalance([a, endpoint("b")], { clock: fakeClock(), random: () => draws.shift() ?? 0 });
+    expect(await ask(balanced, 1)).toEqual(["a"]);
+    expect(balanced.status().map((state) => state.firstPartMs)).toEqual([0, undefined]);
+    const busy = ending(balanced);
+    await turns();
+    expect(balanced.status().map((state) => state.inFlight)).toEqual([1, 0]);
+    expect(await soon(ask(balanced, 3))).toEqual(["b", "b", "b"]);
+    open.open();
+    await busy;
+  });
+
+  test("p2c goes to the quicker of two, and forgets within minutes that the other one was slow once", async () => {
+    const clock = fakeClock();
+    const lasts: Record<string, number> = { slow: 4_000, quick: 100 };
+    let first = 0; // of two that cost the same
+    const balanced = loadBalance(["slow", "quick"].map((id) => endpoint(id, () => clock.sleep(lasts[id] ?? 0))), { clock, random: () => first });
+    const next = async (): Promise<string> => {
+      const answer = ending(balanced);
+      await turns();
+      await clock.advance(4_000);
+      return (await soon(answer)).texts.join("");
+    };
+    expect(await next()).toBe("slow");
+    first = 0.9;
+    expect(await next()).toBe("quick");
+    first = 0;
+    const busy = ending(balanced);
+    await turns();
+    expect([await next(), (await busy).texts]).toEqual(["quick", ["quick"]]); // twice a hundred is less than four thousand
+    expect(balanced.status().map((state) => state.firstPartMs)).toEqual([4_000, 100]);
+    lasts["slow"] = 100;
+    await clock.advance(200_000);
+    expect(await next()).toBe("quick");
+    const again = ending(balanced);
+    await turns();
+    expect([await next(), (await again).texts]).toEqual(["slow", ["quick"]]);
+    expect(balanced.status()[0]?.firstPartMs).toBe(4_000 - 0.3 * 3_900); // the latest counts for three tenths
+  });
+
   test("hash gives a key to the same endpoint, and a change moves only its own keys", async () => {
     const list = ["a", "b", "c", "d", "e"].map((id) => endpoint(id));
     const balanced = loadBalance(list, { by: "hash" });
@@ -111,12 +154,32 @@ describe("P4: who gets a call", () => {
     expect([error, parts]).toEqual([expect.objectContaining({ code: "unavailable", message: "loadBalance: there is no endpoint" }), []]);
   });
 
-  test("a function gives the endpoints there are, call by call", async () => {
+  test("a function gives the endpoints there are, call by call, be it the same list that was changed", async () => {
     let list = [endpoint("a")];
     const balanced = loadBalance(() => list);
     expect(await ask(balanced, 1)).toEqual(["a"]);
     list = [endpoint("b")];
     expect(await ask(balanced, 1)).toEqual(["b"]);
+    list[0] = endpoint("c");
+    expect([await ask(balanced, 1), balanced.status().map(({ id }) => id)]).toEqual([["c"], ["c"]]);
+  });
+
+  test("an endpoint stays the same one while its id and processor are; only its share changes", async () => {
+    const clock = fakeClock();
+    const a = endpoint("a", fails());
+    let closed = 0;
+    const close = async (): Promise<void> => void (closed += 1);
+    const list: Endpoint[] = [{ ...a, close }, endpoint("b"), endpoint("c")];
+    const balanced = loadBalance(list, { by: "round-robin", attempts: 1, clock });
+    await ask(balanced, 15);
+    list[0] = { ...a, weight: 2, close };
+    list[1] = { ...endpoint("b"), weight: 3 };
+    balanced.update(list);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(30_000);
+    expect(tally(await ask(balanced, 8))).toEqual({ b: 6, c: 2 });
+    expect(closed).toBe(0);
+    await balanced.close();
+    expect(closed).toBe(1);
   });
 });
 
@@ -242,6 +305,117 @@ describe("P4: ejection and return", () => {
     expect((await ask(balanced, 20).then(tally))["a"]).toBe(10);
   });
 
+  test("a success ends the probation: after it one failure is one failure again", async () => {
+    const opts = options();
+    let broken = true;
+    const a = endpoint("a", () => {
+      if (broken) throw down();
+    });
+    const balanced = loadBalance([a, endpoint("b")], opts);
+    await ask(balanced, 10);
+    await opts.clock.advance(60_000);
+    broken = false;
+    await ask(balanced, 2);
+    broken = true;
+    await ask(balanced, 8);
+    expect([a.calls, balanced.status()[0]?.ejectedForMs]).toEqual([10, 0]);
+    await ask(balanced, 2);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(60_000); // the second time is longer
+  });
+
+  test("no ejection is longer than 300 s, and who has been well for so long begins anew", async () => {
+    const opts = options();
+    let broken = true;
+    const a = endpoint("a", () => {
+      if (broken) throw down();
+    });
+    const balanced = loadBalance([a, endpoint("b")], opts);
+    const lasts: number[] = [];
+    await ask(balanced, 10);
+    for (let i = 0; i < 12; i += 1) {
+      const lastsMs = balanced.status()[0]?.ejectedForMs ?? 0;
+      lasts.push(lastsMs / 1_000);
+      await opts.clock.advance(lastsMs + 30_000);
+      await ask(balanced, 2);
+    }
+    expect(lasts).toEqual([30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]);
+    broken = false;
+    await opts.clock.advance(300_000 + 300_000);
+    await ask(balanced, 2);
+    broken = true;
+    await ask(balanced, 10);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(300_000);
+    broken = false;
+    await opts.clock.advance(300_000 + 300_001);
+    await ask(balanced, 2);
+    broken = true;
+    await ask(balanced, 10);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(30_000);
+  });
+
+  test("calls that began before it came back tell nothing: a late failure ejects it no further, a late success does not shorten", async () => {
+    const opts = options();
+    const late = [gate(), gate(), gate()] as const;
+    let calls = 0;
+    const a = endpoint("a", () => {
+      calls += 1;
+      if (calls <= 3) return late[calls - 1]?.promise;
+      throw down();
+    });
+    const balanced = loadBalance([a, endpoint("b")], opts);
+    const running = Array.from({ length: 6 }, () => ending(balanced));
+    await turns();
+    await ask(balanced, 10);
+    expect(balanced.status()[0]).toMatchObject({ ejectedForMs: 30_000, inFlight: 3 });
+    late[0].open();
+    await turns();
+    await opts.clock.advance(60_000);
+    late[1].fail(down());
+    await turns();
+    expect(balanced.status()[0]).toMatchObject({ healthy: true, inFlight: 1 });
+    late[2].open();
+    await Promise.all(running);
+    await ask(balanced, 2);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(60_000); // it is still on probation, and this is the second time
+  });
+
+  test("half of exactly twenty calls eject, whatever the time; what is ten seconds old does not count", async () => {
+    const opts = options();
+    let calls = 0;
+    const flaky = endpoint("flaky", () => {
+      calls += 1;
+      if (calls % 2 === 0) throw down();
+    });
+    const balanced = loadBalance([flaky, endpoint("good")], opts);
+    await opts.clock.advance(123_000);
+    await ask(balanced, 20);
+    await opts.clock.advance(10_000);
+    await ask(balanced, 38);
+    expect([flaky.calls, balanced.status()[0]?.healthy]).toEqual([29, true]);
+    await ask(balanced, 2);
+    expect([flaky.calls, balanced.status()[0]?.healthy]).toEqual([30, false]);
+  });
+
+  test("an ejected endpoint is asked where all others have failed the call", async () => {
+    const opts = options({ attempts: 3 });
+    let broken = true;
+    const ejected = endpoint("ejected", () => {
+      if (broken) throw down();
+    });
+    let failing = false;
+    const others = ["b", "c"].map((id) =>
+      endpoint(id, () => {
+        if (failing) throw down();
+      }),
+    );
+    const balanced = loadBalance([ejected, ...others], opts);
+    await ask(balanced, 15);
+    expect(balanced.status()[0]?.healthy).toBe(false);
+    broken = false;
+    failing = true;
+    expect(await ask(balanced, 1)).toEqual(["ejected"]);
+  });
+
   test("a single endpoint is never ejected", async () => {
     const balanced = loadBalance([endpoint("a", fails())], options());
     await ask(balanced, 30);
@@ -316,6 +490,43 @@ describe("P4: health checks", () => {
     expect(balanced.status()[0]?.healthy).toBe(true);
     await balanced.close();
     expect(clock.pending).toBe(0);
+  });
+
+  test("checks count in a row: one in between that says otherwise starts anew", async () => {
+    const { clock, balanced, answers } = checking({ a: false, b: true });
+    await ask(balanced, 1);
+    await clock.advance(5_000);
+    for (const answer of [true, false, true, false]) {
+      answers["a"] = answer;
+      await ask(balanced, 1);
+      await clock.advance(10_000);
+      expect(balanced.status()[0]?.healthy).toBe(true);
+    }
+    await clock.advance(10_000);
+    expect(balanced.status()[0]?.healthy).toBe(false);
+    for (const answer of [true, true, false, true, true]) {
+      answers["a"] = answer;
+      await ask(balanced, 1);
+      await clock.advance(10_000);
+      expect(balanced.status()[0]?.healthy).toBe(false);
+    }
+    await clock.advance(10_000);
+    expect(balanced.status()[0]?.healthy).toBe(true);
+    expect(tally(await ask(balanced, 22))).toMatchObject({ b: expect.any(Number), a: expect.toSatisfy((times) => times <= 3) }); // a tenth of its share at first
+    await balanced.close();
+  });
+
+  test("a removed endpoint is not checked any more", async () => {
+    const { clock, checked, balanced } = checking({ a: true, b: true });
+    await ask(balanced, 1);
+    await clock.advance(5_000);
+    expect(checked).toEqual(["a", "b"]);
+    balanced.update([endpoint("b")]);
+    await ask(balanced, 1);
+    await clock.advance(30_000);
+    expect(checked.slice(2)).not.toContain("a");
+    expect(clock.pending).toBe(1);
+    await balanced.close();
   });
 
   test("a check that throws, or gives no answer in time, is a no; the latter is aborted", async () => {
@@ -436,6 +647,32 @@ describe("P4: removed endpoints drain, then close", () => {
     expect((await soon(running)).texts).toEqual(["a"]);
     await expect(soon(closed)).rejects.toBe(error);
     expect(() => balanced.update([])).toThrow(expect.objectContaining({ code: "closed" }));
+  });
+
+  test("close() waits for all, also where one fails to close", async () => {
+    const open = gate();
+    const error = new Error("close");
+    const list: Endpoint[] = [{ ...endpoint("a"), close: () => Promise.reject(error) }, { ...endpoint("b"), close: () => open.promise as Promise<void> }];
+    const balanced = loadBalance(list);
+    const order: string[] = [];
+    const closed = balanced.close().catch((failure: unknown) => order.push(failure === error ? "told" : "else"));
+    await turns();
+    order.push("open");
+    open.open();
+    await soon(closed);
+    expect(order).toEqual(["open", "told"]);
+  });
+
+  test("a call that fails after close() fails with its own error", async () => {
+    const open = gate();
+    const error = down();
+    const balanced = loadBalance([endpoint("a", () => open.promise), endpoint("b")], { by: "round-robin" });
+    const running = ending(balanced);
+    await turns();
+    const closed = balanced.close();
+    open.fail(error);
+    expect((await soon(running)).error).toBe(error);
+    await soon(closed);
   });
 
   test("leaving gives the endpoint back, once", async () => {

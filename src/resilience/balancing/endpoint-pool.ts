@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { invalidOption, MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
+import { allClosed, ignore } from "../../core/flow.ts";
 import { type Endpoint, EndpointState, type EndpointStatus, type Verdict } from "./endpoint.ts";
 
 /** No more than this share is ejected; with fewer healthy ones, all are used: they cannot all be worse than none. */
@@ -16,11 +16,9 @@ export class EndpointPool {
   private readonly source: readonly Endpoint[] | (() => readonly Endpoint[]);
   private readonly clock: Clock;
   private states: readonly EndpointState[] = [];
-  private list: readonly Endpoint[] | undefined = undefined;
   private closed = false;
-  private readonly closings: Promise<unknown>[] = [];
-  private drained: (() => void) | undefined = undefined;
-  private draining = 0;
+  /** Of removed ones, until they are closed; those that fail stay, for `close` to tell. */
+  private readonly leaving = new Set<Promise<void>>();
 
   constructor(source: readonly Endpoint[] | (() => readonly Endpoint[]), clock: Clock) {
     this.source = source;
@@ -36,18 +34,26 @@ export class EndpointPool {
 
   /** Takes over another list: who stays keeps what is known, who goes is closed after its last call. */
   update(list: readonly Endpoint[]): void {
-    if (list === this.list) return;
+    this.requireOpen();
     check(list);
-    if (this.closed) throw closedError();
-    this.list = list;
-    const before = this.states;
-    this.states = list.map((endpoint) => before.find((state) => isSame(state.endpoint, endpoint)) ?? new EndpointState(endpoint));
-    for (const state of before) if (!this.states.includes(state)) this.remove(state);
+    const known = new Map(this.states.map((state) => [state.endpoint.id, state]));
+    this.states = list.map((endpoint) => {
+      const state = known.get(endpoint.id);
+      if (state?.endpoint.processor !== endpoint.processor) return new EndpointState(endpoint);
+      known.delete(endpoint.id);
+      state.endpoint = endpoint; // of another weight, it may be
+      return state;
+    });
+    for (const state of known.values()) this.remove(state);
   }
 
-  /** Those that may get a call. Ejected ones only where too few are left. */
+  /** Refuses a call after `close`. */
+  requireOpen(): void {
+    if (this.closed) throw new MillraceError("closed", "loadBalance: it was closed");
+  }
+
+  /** Those that may get a call, none after `close`. Ejected ones only where too few are left. */
   candidates(excluded: ReadonlySet<string>): readonly EndpointState[] {
-    if (this.closed) throw closedError();
     const { all } = this;
     const nowMs = this.clock.now();
     const healthy = all.filter((state) => state.isHealthy(nowMs));
@@ -56,16 +62,11 @@ export class EndpointPool {
     return rest.length > 0 ? rest : all.filter((state) => !excluded.has(state.endpoint.id));
   }
 
-  begin(state: EndpointState): void {
-    state.inFlight += 1;
-  }
-
   /** A call is over. */
-  end(state: EndpointState, verdict: Verdict): void {
-    state.inFlight -= 1;
+  end(state: EndpointState, verdict: Verdict, sinceMs: number): void {
     const nowMs = this.clock.now();
-    if (state.count(verdict, nowMs) && this.mayEject(nowMs)) state.eject(nowMs);
-    if (state.removed && state.inFlight === 0) this.shut(state);
+    if (state.count(verdict, sinceMs, nowMs) && this.mayEject(nowMs)) state.eject(nowMs);
+    state.end();
   }
 
   private mayEject(nowMs: number): boolean {
@@ -79,46 +80,18 @@ export class EndpointPool {
   }
 
   private remove(state: EndpointState): void {
-    state.removed = true;
-    this.draining += 1;
-    if (state.inFlight === 0) this.shut(state);
-  }
-
-  private shut(state: EndpointState): void {
-    this.draining -= 1;
-    const closing = Promise.resolve().then(() => state.endpoint.close?.());
-    closing.catch(ignore); // told by `close`
-    this.closings.push(closing);
-    if (this.draining === 0) this.drained?.();
+    const leaving = state.remove().then(() => state.endpoint.close?.());
+    this.leaving.add(leaving);
+    leaving.then(() => this.leaving.delete(leaving), ignore);
   }
 
   /** Refuses further calls, and closes each endpoint after its last one. */
   async close(): Promise<void> {
-    if (!this.closed) {
-      this.closed = true;
-      const { states } = this;
-      this.states = [];
-      for (const state of states) this.remove(state);
-    }
-    if (this.draining > 0) {
-      await new Promise<void>((resolve) => {
-        const others = this.drained;
-        this.drained = () => {
-          others?.();
-          resolve();
-        };
-      });
-    }
-    await Promise.all(this.closings);
+    this.closed = true;
+    for (const state of this.states) this.remove(state);
+    this.states = [];
+    await allClosed([...this.leaving]);
   }
-}
-
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return a.id === b.id && a.processor === b.processor && (a.weight ?? 1) === (b.weight ?? 1);
-}
-
-function closedError(): MillraceError {
-  return new MillraceError("closed", "loadBalance: it was closed");
 }
 
 function check(list: unknown): void {

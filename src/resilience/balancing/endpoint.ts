@@ -7,6 +7,7 @@
  * @module
  */
 import { isMillraceError } from "../../core/errors.ts";
+import { ignore } from "../../core/flow.ts";
 import type { Processor } from "../../core/processor.ts";
 import { rootOf } from "../attempts/commit.ts";
 
@@ -48,7 +49,7 @@ const slowStartMs = 30_000;
 const leastShare = 0.1;
 /** How much the latest measurement counts. */
 const alpha = 0.3;
-/** What was measured is forgotten, so that one that was slow once is tried again: to a third after so long without a call. */
+/** What was measured is forgotten, so that one that was slow once is tried again when the others are busy: to a third after so long without a call. */
 const forgetMs = 30_000;
 /** Checks in a row that bring it back, and that take it out. */
 const checksUp = 3;
@@ -67,13 +68,14 @@ export function verdictOf(error: unknown): Verdict {
 
 /** The state of one endpoint. */
 export class EndpointState {
-  readonly endpoint: Endpoint;
-  readonly weight: number;
+  endpoint: Endpoint;
   inFlight = 0;
   removed = false;
+  /** Told when the last call of a removed one is over. */
+  private drained: () => void = ignore;
   /** Turns of weighted round robin that it is owed. */
   owed = 0;
-  private firstMs: number | undefined = undefined;
+  firstPartMs: number | undefined = undefined;
   private measuredAtMs = 0;
   private failedInARow = 0;
   /** Calls and failures of the last seconds, each bucket with the second that it is of. */
@@ -88,7 +90,21 @@ export class EndpointState {
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
-    this.weight = endpoint.weight ?? 1;
+  }
+
+  begin(): void {
+    this.inFlight += 1;
+  }
+
+  end(): void {
+    this.inFlight -= 1;
+    if (this.inFlight === 0) this.drained();
+  }
+
+  /** It gets no further call. Resolves when the last one is over. */
+  remove(): Promise<void> {
+    this.removed = true;
+    return this.inFlight === 0 ? Promise.resolve() : new Promise((resolve) => (this.drained = resolve));
   }
 
   /** Milliseconds until it is tried again. */
@@ -107,29 +123,25 @@ export class EndpointState {
 
   /** Its share: less while it comes back. */
   share(nowMs: number): number {
-    const sinceMs = nowMs - this.backAtMs;
-    return sinceMs >= slowStartMs ? this.weight : this.weight * Math.max(leastShare, sinceMs / slowStartMs);
+    const { weight = 1 } = this.endpoint;
+    return weight * Math.min(1, Math.max(leastShare, (nowMs - this.backAtMs) / slowStartMs));
   }
 
   /** The first content came. */
   measured(ms: number, nowMs: number): void {
-    this.firstMs = this.firstMs === undefined ? ms : this.firstMs + alpha * (ms - this.firstMs);
+    this.firstPartMs = this.firstPartMs === undefined ? ms : this.firstPartMs + alpha * (ms - this.firstPartMs);
     this.measuredAtMs = nowMs;
   }
 
-  /** Expected milliseconds to the first content; what is not known is taken for usual. */
-  expectedMs(nowMs: number, usualMs: number): number {
-    if (this.firstMs === undefined) return usualMs;
-    return usualMs + (this.firstMs - usualMs) * Math.exp(-(nowMs - this.measuredAtMs) / forgetMs);
-  }
-
-  get firstPartMs(): number | undefined {
-    return this.firstMs;
+  /** How much of what was measured still counts: from 1 to 0; 0 before the first. */
+  freshness(nowMs: number): number {
+    return this.firstPartMs === undefined ? 0 : Math.exp(-(nowMs - this.measuredAtMs) / forgetMs);
   }
 
   /** Counts a call that is over. True when it should be ejected. */
-  count(verdict: Verdict, nowMs: number): boolean {
-    if (verdict === "neither") return false;
+  count(verdict: Verdict, sinceMs: number, nowMs: number): boolean {
+    // What began before it came back tells nothing of how it is now.
+    if (verdict === "neither" || this.ejectedForMs(nowMs) > 0 || sinceMs < this.backAtMs) return false;
     const second = Math.floor(nowMs / bucketMs);
     const bucket = this.seconds[second % buckets];
     if (bucket !== undefined) {
@@ -144,7 +156,6 @@ export class EndpointState {
       return false;
     }
     this.failedInARow += 1;
-    if (this.ejectedForMs(nowMs) > 0) return false;
     return this.onProbation || this.failedInARow >= failuresInARow || this.failsOften(second);
   }
 
@@ -161,8 +172,6 @@ export class EndpointState {
 
   eject(nowMs: number): void {
     this.ejections += 1;
-    this.failedInARow = 0;
-    this.onProbation = false;
     this.ejectedUntilMs = nowMs + Math.min(longestEjectionMs, ejectionMs * this.ejections);
   }
 

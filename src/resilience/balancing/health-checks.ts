@@ -60,24 +60,18 @@ export class HealthChecks {
       return;
     }
     const controller = new AbortController();
-    let up = false;
-    await new Promise<void>((resolve) => {
-      const stop = (): void => {
+    const up = await new Promise<boolean>((resolve) => {
+      const settle = (answer: boolean): void => {
         cancel();
+        resolve(answer); // the first counts
         controller.abort(new DOMException("the check is over", "AbortError"));
-        resolve();
       };
+      const stop = (): void => settle(false);
       const cancel = clock.timeout(timeoutMs, stop);
       this.running.set(state, stop);
       Promise.resolve()
         .then(() => check(state.endpoint, controller.signal))
-        .then(
-          (answer) => {
-            if (!controller.signal.aborted) up = answer === true;
-            stop();
-          },
-          stop,
-        );
+        .then((answer) => settle(answer === true), stop);
     });
     if (this.stopped) return;
     state.checked(up, clock.now());

@@ -20,7 +20,7 @@ export interface PickContext {
 /** A hashed endpoint gets no more than this many times its share: "Consistent hashing with bounded loads", Mirrokni et al. */
 const loadBound = 1.25;
 
-/** The strategies, by name; none is called without candidates. */
+/** The strategies, by name; nothing without candidates. */
 export const picks: Readonly<Record<BalanceBy, (candidates: readonly EndpointState[], context: PickContext) => EndpointState | undefined>> = {
   p2c,
   "round-robin": roundRobin,
@@ -33,10 +33,25 @@ function p2c(candidates: readonly EndpointState[], { nowMs, random }: PickContex
   const first = weighted(candidates, nowMs, random);
   const second = weighted(candidates.filter((state) => state !== first), nowMs, random);
   if (first === undefined || second === undefined) return first;
-  const known = candidates.flatMap((state) => state.firstPartMs ?? []);
-  const usualMs = known.length === 0 ? 1 : Math.max(1, known.reduce((sum, ms) => sum + ms, 0) / known.length);
-  const cost = (state: EndpointState): number => (state.inFlight + 1) * state.expectedMs(nowMs, usualMs);
+  const usualMs = usual(candidates, nowMs);
+  const cost = (state: EndpointState): number => {
+    const { inFlight, firstPartMs = usualMs } = state;
+    const expectedMs = usualMs + (firstPartMs - usualMs) * state.freshness(nowMs);
+    return (inFlight + 1) * Math.max(1, expectedMs); // at least a millisecond: where all answer at once, the less busy one is better
+  };
   return cost(second) < cost(first) ? second : first;
+}
+
+/** Milliseconds to the first content, of all together; what is forgotten of one does not count. */
+function usual(candidates: readonly EndpointState[], nowMs: number): number {
+  let known = 0;
+  let sumMs = 0;
+  for (const state of candidates) {
+    const freshness = state.freshness(nowMs);
+    known += freshness;
+    sumMs += freshness * (state.firstPartMs ?? 0);
+  }
+  return known === 0 ? 0 : sumMs / known;
 }
 
 /** One at random, by its share. */
