@@ -59,7 +59,8 @@ export interface CacheOptions {
  *         them reads; one of them gets the usage, the finish part of the others says `"coalesced"`.
  * Keeps:  complete answers only. One with a finish part is a model's and must say `stop` (or `tool_calls`, with
  *         `storeToolCalls`); one without is no model's, and a natural end is enough. Never errors, aborts, cut or restarted
- *         streams, error parts, other finish reasons. An answer without parts is an answer.
+ *         streams, error parts, other finish reasons, nor what would not come again as it was: handles, system parts, half a
+ *         character. An answer without parts is an answer.
  * Throws: `missing_config` without a `scope`, or with a shared store that lacks `secret`, `name` or `version`; `too_large` to a
  *         reader of a shared call that is 8 MiB behind; what the processor throws, to all who share the call. A store that is
  *         slow, down or damaged is a miss.
@@ -143,6 +144,12 @@ function checkOptions(options: CacheOptions): void {
     const value: unknown = options[option];
     if (value !== undefined && typeof value !== "string") throw invalidOption("cache", option, "a string", value);
   }
+  for (const option of ["key", "onEvent"] as const) {
+    const value: unknown = options[option];
+    if (value !== undefined && typeof value !== "function") throw invalidOption("cache", option, "a function", value);
+  }
+  const names: unknown = options.metadataKeys ?? [];
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) throw invalidOption("cache", "metadataKeys", "a list of names", names);
   if (options.vary !== undefined) checkedJson(options.vary, "cache: vary");
   if (secret !== undefined && ((typeof secret !== "string" && !(secret instanceof Uint8Array)) || secretBytes(secret).byteLength < minSecretBytes)) {
     throw new MillraceError("missing_config", `cache: secret must have at least ${minSecretBytes} bytes`);

@@ -51,7 +51,7 @@ export interface LoadBalanceOptions {
 /** A processor that is several. */
 export interface LoadBalancer extends AsyncDisposable {
   (input: AsyncIterable<Part>, context?: Context): AsyncIterable<Part>;
-  /** Takes over another list; who is gone from it is closed after its last call. */
+  /** Takes over another list: who has the same id and processor stays, whatever its weight; who is gone is closed after its last call. */
   update(endpoints: readonly Endpoint[]): void;
   /** What is known of each endpoint. */
   status(): readonly EndpointStatus[];

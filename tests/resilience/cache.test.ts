@@ -113,6 +113,11 @@ describe("P5: what is answered again", () => {
     ["tool calls that are said and not there", [stop("tool_calls")]],
     ["an error that became a part", [text("x"), codec.decode({ kind: "error", code: "invalid_input", message: "no", ordinal: 0 })]],
     ["a handle in the metadata", [text("x", { metadata: { handle: () => 1 } }), stop()]],
+    ["a system part, which would not be trusted when it came again", [text("x", { role: "system" }), stop()]],
+    ["a text that is cut in the middle of a character", [text("\ud83d"), text("\ude00"), stop()]],
+    ["half a character in a value", [json({ a: ["\ude00"] }), stop()]],
+    ["half a character in a key", [json({ "\ude00": 1 }), stop()]],
+    ["half a character in a substream", [text("a", { substream: "\ude00" }), stop()]],
   ])("is not kept: %s", async (_, answer) => {
     const events: CacheEvent[] = [];
     const source = counted(() => answer);
@@ -269,6 +274,9 @@ describe("CA2: what makes calls the same", () => {
     ["JSON value", [json({ a: 1 })], [json({ a: 2 })]],
     ["arguments", [toolCall({ id: "1", name: "t", arguments: { a: 1 } })], [toolCall({ id: "1", name: "t", arguments: { a: "1" } })]],
     ["one more part", [text("a")], [text("a"), text("")]],
+    ["half a character", [text("\ud83d"), text("\ude00")], [text("\ud83d"), text("\ude01")]],
+    ["half a character in a JSON value", [json(["\ud83d"])], [json(["\ud83e"])]],
+    ["half a character and what stands for it", [text("\ud83d")], [text("\ufffd")]],
     ["who made a system part", [text("a", { role: "system" })], [codec.decode(codec.encode(text("a", { role: "system" })))]],
   ];
   test.each(different)("%s counts", async (_, one, other) => {
@@ -500,6 +508,55 @@ describe("CA4: single flight", () => {
     await two.return?.();
   });
 
+  test("one part may be of any size: who reads along gets it, whether it is there at once or later", async () => {
+    const go = gate();
+    const part = bytes(new Uint8Array(9 * 1024 * 1024), "application/x");
+    for (const waits of [false, true]) {
+      const processor = cached(async function* () {
+        if (waits) await go.promise;
+        yield part;
+        yield text("after");
+      });
+      const readers = [run(processor, "q").collect(), run(processor, "q").collect()];
+      await turns();
+      go.open();
+      for (const parts of await soon(Promise.all(readers))) expect(parts).toEqual([part, text("after")]);
+    }
+    const made = cached(each(() => [part, text("after")]));
+    expect(await soon(run(made, "q").collect())).toEqual([part, text("after")]);
+  });
+
+  test("what hears of a call may end it: nothing stays open, whatever it heard", async () => {
+    for (const defer of [(act: () => void): void => act(), queueMicrotask]) {
+      for (const at of ["coalesced", "bypass", "miss"] as const) {
+        const controller = new AbortController();
+        const source = watchedSource(Infinity);
+        const input = watchedSource(["a", "b", "c"]);
+        const processor = cached(
+          async function* (parts) {
+            yield text("first");
+            for await (const _ of parts);
+            yield* source;
+          },
+          {
+            key: (all) => (at === "bypass" ? undefined : all.length),
+            onEvent: ({ kind }) => {
+              if (kind === at) defer(() => controller.abort("enough"));
+            },
+          },
+        );
+        const other = at === "coalesced" ? run(processor, ["a", "b", "c"])[Symbol.asyncIterator]() : undefined;
+        await other?.next();
+        const left = run(processor, input, { signal: controller.signal }).collect();
+        await expect(soon(left)).rejects.toBe("enough");
+        await other?.next();
+        await other?.return?.();
+        await turns();
+        expect([at, source.opened, source.closed, input.pulls]).toEqual([at, at === "coalesced" ? 1 : 0, source.opened, 4]);
+      }
+    }
+  });
+
   test("a failed flight fails those present with the very error, after the parts before it, and the next caller calls again", async () => {
     const go = gate();
     const error = new Error("broken");
@@ -578,6 +635,30 @@ describe("CA4: single flight", () => {
     await one.return?.();
   });
 
+  test("of a stream of large parts that is not kept, no more than is being read is held", async () => {
+    const held = new Set<number>();
+    const dropped = new FinalizationRegistry<number>((i) => held.delete(i));
+    const processor = cached(async function* () {
+      for (let i = 0; i < 60; i += 1) {
+        const part = bytes(new Uint8Array(1024 * 1024), "application/x");
+        dropped.register(part, i);
+        held.add(i);
+        yield part;
+      }
+    });
+    const reader = run(processor, "q")[Symbol.asyncIterator]();
+    for (let i = 0; i < 50; i += 1) await reader.next();
+    const collect: (() => void) | undefined = globalThis.gc;
+    if (collect !== undefined) {
+      for (let turn = 0; turn < 5; turn += 1) {
+        collect();
+        await turns(2);
+      }
+      expect(held.size).toBeLessThan(10);
+    }
+    await reader.return?.();
+  });
+
   test("status parts of the call go to all who are there, and are not kept", async () => {
     const go = gate();
     let events = 0;
@@ -609,6 +690,26 @@ describe("CA4: single flight", () => {
     expect(calls).toBe(2);
   });
 
+  test("an answer whose readers leave while that is waited for is not kept", async () => {
+    const written = gate();
+    let calls = 0;
+    const processor = cached(async function* (_input, context) {
+      calls += 1;
+      context?.waitUntil(written.promise);
+      yield text("a");
+    });
+    const reader = run(processor, "q")[Symbol.asyncIterator]();
+    await reader.next();
+    const end = reader.next();
+    await turns();
+    await reader.return?.();
+    await end;
+    written.open();
+    await turns();
+    await run(processor, "q").collect();
+    expect(calls).toBe(2);
+  });
+
   test("the call hears that its last reader has gone, and not that another has", async () => {
     const signals: AbortSignal[] = [];
     const processor = cached(async function* (_input, context) {
@@ -635,7 +736,7 @@ describe("P5: a store that others share", () => {
         cache(opaque, options as CacheOptions);
         return "made";
       } catch (error) {
-        return `${code(error)} ${error instanceof Error ? (/scope|secret|name|version|store|per|ttlMs|maxBytes|vary/.exec(error.message)?.[0] ?? error.message) : ""}`;
+        return `${code(error)} ${error instanceof Error ? (/scope|storeTimeoutMs|secret|metadataKeys|onEvent|name|version|store|per|ttlMs|maxBytes|maxEntryBytes|vary|key/.exec(error.message)?.[0] ?? error.message) : ""}`;
       }
     };
     const all = { scope: "t", ...onStore(plainStore()) };
@@ -650,6 +751,18 @@ describe("P5: a store that others share", () => {
     expect(made({ ...shared, ttlMs: Number.NaN })).toBe("invalid_input ttlMs");
     expect(made({ ...shared, maxBytes: -1 })).toBe("invalid_input maxBytes");
     expect(made({ ...shared, vary: () => 1 })).toBe("invalid_input vary");
+    expect(made({ ...shared, key: "a" })).toBe("invalid_input key");
+    expect(made({ ...shared, onEvent: {} })).toBe("invalid_input onEvent");
+    expect(made({ ...shared, metadataKeys: "user" })).toBe("invalid_input metadataKeys");
+    expect(made({ ...shared, metadataKeys: [1] })).toBe("invalid_input metadataKeys");
+    expect(made({ ...shared, maxEntryBytes: 0.5 })).toBe("invalid_input maxEntryBytes");
+    expect(made({ ...shared, storeTimeoutMs: Infinity })).toBe("invalid_input storeTimeoutMs");
+    expect(made({ ...shared, name: 1 })).toBe("invalid_input name");
+    expect(made({ ...shared, version: 1 })).toBe("invalid_input version");
+    expect(made({ ...shared, secret: 1 })).toBe("missing_config secret");
+    expect(made({ ...shared, secret: new Uint8Array(15) })).toBe("missing_config secret");
+    expect(made({ ...shared, store: { get: () => {} } })).toBe("invalid_input store");
+    expect(made({ ...all, secret: new Uint8Array(16), maxBytes: 0, maxEntryBytes: 0, ttlMs: 0.5, per: "part", vary: [1], metadataKeys: ["a"] })).toBe("made");
   });
 
   test("gives answers from one process to another, for the ttl", async () => {
@@ -778,18 +891,21 @@ describe("streams through a cache", () => {
     expect(source.calls).toBe(0);
   });
 
-  test("leaving while the store is being asked makes no call", async () => {
+  test("leaving while the store is being asked makes no call, tells the store, and leaves no timer", async () => {
+    const clock = fakeClock();
     const asked = gate();
     const source = counted();
-    let gets = 0;
-    const store: CacheStore = { ...plainStore(), get: () => ((gets += 1), asked.promise as Promise<undefined>) };
-    const iterator = run(cached(source.model, onStore(store)), "q")[Symbol.asyncIterator]();
+    const signals: (AbortSignal | undefined)[] = [];
+    const events: string[] = [];
+    const store: CacheStore = { ...plainStore(), get: (_key, options) => (signals.push(options?.signal), asked.promise as Promise<undefined>) };
+    const iterator = run(cached(source.model, { ...onStore(store), clock, onEvent: ({ kind }) => events.push(kind) }), "q")[Symbol.asyncIterator]();
     const next = iterator.next();
-    await until(() => gets === 1);
+    await until(() => signals.length === 1);
     await soon(Promise.resolve(iterator.return?.()));
+    expect([signals[0]?.aborted, clock.pending]).toEqual([true, 0]);
     asked.open(undefined);
     await turns();
-    expect([await next, source.calls]).toEqual([{ value: undefined, done: true }, 0]);
+    expect([await next, source.calls, events]).toEqual([{ value: undefined, done: true }, 0, []]);
   });
 
   test("it stands in a pipe, around part functions and inside itself", async () => {

@@ -8,15 +8,14 @@
  */
 import { finish } from "../../core/constructors.ts";
 import type { Part } from "../../core/part.ts";
+import { isReset } from "../../core/reset.ts";
+import { isTrustedSystem } from "../../core/system-brand.ts";
 import type { Digest } from "./cache-key.ts";
 import { decodeParts, encodeParts } from "./encoded-parts.ts";
 
 const magic = new Uint8Array([0x6d, 0x72, 0x63, 1]); // "mrc", version 1
 const tagBytes = 32;
 const headBytes = magic.length + tagBytes;
-
-/** A part that says "forget what came before me": a stage that started again in mid-stream makes it. */
-const resetMimeType = "application/vnd.millrace.reset+json";
 
 /**
  * Why an answer is not kept; nothing for one that is.
@@ -29,7 +28,8 @@ export function notStorable(parts: readonly Part[], storeToolCalls: boolean): st
   for (const part of parts) {
     if (part.kind === "error") return "error part";
     if (part.kind === "toolCall" && !storeToolCalls) return "tool call";
-    if (part.mimeType === resetMimeType) return "restarted";
+    if (isReset(part)) return "restarted";
+    if (isTrustedSystem(part)) return "system part"; // what is kept is data, which nobody trusts: a hit would not be the same
     if (part.kind !== "finish") continue;
     if (part.reason !== "stop" && part.reason !== "tool_calls") return `finish reason ${part.reason}`;
     last = part.reason;

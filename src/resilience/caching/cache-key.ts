@@ -2,7 +2,7 @@
  * What makes two calls the same: one way to write down everything that an answer depends on, and a hash of it.
  *
  * Each field stands behind its length (four bytes, big-endian), so that no two calls are written alike: `"ab", "c"` is not
- * `"a", "bc"`. Objects are written with their keys sorted.
+ * `"a", "bc"`. Objects are written with their keys sorted. Half a character, which UTF-8 cannot carry, is written as it is.
  *
  * @module
  */
@@ -36,12 +36,13 @@ export class CanonicalBytes {
   }
 
   text(text: string): this {
-    return this.bytes(this.encoder.encode(text));
+    return this.bytes(text.isWellFormed() ? this.encoder.encode(text) : utf16(text));
   }
 
   /** A JSON value; throws `invalid_input` for what is none. */
   json(value: unknown): this {
-    return this.text(canonicalJson(checkedJson(value, "key")));
+    checkedJson(value, "key");
+    return this.text(canonicalJson(value as JsonValue)); // checked; its copy would have U+FFFD for each half of a character
   }
 
   joined(): Uint8Array<ArrayBuffer> {
@@ -59,8 +60,17 @@ export class CanonicalBytes {
 export function canonicalJson(value: JsonValue): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   if (isList(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${canonicalJson(field)}`).join(",")}}`;
+}
+
+/** For what UTF-8 cannot carry: a byte that it never has, then two bytes a unit. */
+function utf16(text: string): Uint8Array {
+  const bytes = new Uint8Array(1 + 2 * text.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, 0xff);
+  for (let i = 0; i < text.length; i += 1) view.setUint16(1 + 2 * i, text.charCodeAt(i));
+  return bytes;
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

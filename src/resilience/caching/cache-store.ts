@@ -6,8 +6,8 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
+import type { Context } from "../../core/processor.ts";
 import { packEntry, unpackEntry } from "./cache-entry.ts";
 import type { Digest } from "./cache-key.ts";
 import { decodeParts, encodedBytes, type EncodedParts, encodeParts } from "./encoded-parts.ts";
@@ -37,8 +37,8 @@ export interface CacheEvent {
 
 /** Where answers are kept. Neither call ever rejects. */
 export interface Shelf {
-  /** The parts kept under a key, new ones at each call. */
-  find(key: string): Promise<Part[] | undefined>;
+  /** The parts kept under a key, new ones at each call; nothing at once when the call is left. */
+  find(key: string, call: Pick<Context, "signal">): Promise<Part[] | undefined>;
   /** Keeps parts, unless they are no data or too many. */
   keep(key: string, parts: readonly Part[]): Promise<void>;
 }
@@ -90,28 +90,32 @@ export function memoryShelf(maxBytes: number, options: ShelfOptions): Shelf {
 /** A shelf in a store that others share; it is asked for not longer than a run would bear. */
 export function sharedShelf(store: CacheStore, { digest, storeTimeoutMs, ...options }: ShelfOptions & { readonly digest: Digest; readonly storeTimeoutMs: number }): Shelf {
   const { clock, maxEntryBytes, tell } = options;
-  const inTime = async (ask: (signal: AbortSignal) => Promise<unknown>): Promise<unknown> => {
+  const inTime = async (ask: (signal: AbortSignal) => Promise<unknown>, left?: AbortSignal): Promise<unknown> => {
     const stop = new AbortController();
     const asked = ask(stop.signal);
     return new Promise((resolve, reject) => {
+      const giveUp = (why: unknown): void => {
+        cancel();
+        reject(why);
+        stop.abort(why);
+      };
       const cancel = clock.timeout(storeTimeoutMs, () => {
-        const late = new MillraceError("timeout", `cache: the store did not answer in ${storeTimeoutMs} ms`, { phase: "total" });
-        reject(late);
-        stop.abort(late);
+        giveUp(new MillraceError("timeout", `cache: the store did not answer in ${storeTimeoutMs} ms`, { phase: "total" }));
       });
-      Promise.resolve(asked).then(resolve, reject).finally(cancel).catch(ignore);
+      left?.addEventListener("abort", () => giveUp(left.reason)); // the signal of one call: it goes with its listener
+      void Promise.resolve(asked).then(resolve, reject).finally(cancel);
     });
   };
   return {
-    async find(key) {
+    async find(key, { signal: left }) {
       try {
-        const found = await inTime((signal) => store.get(key, { signal }));
+        const found = await inTime((signal) => store.get(key, { signal }), left);
         if (found === undefined || found === null) return undefined;
         const parts = found instanceof Uint8Array ? await unpackEntry(key, found, digest) : undefined;
         if (parts === undefined) tell({ kind: "corrupt" });
         return parts;
       } catch (error) {
-        tell({ kind: "store_failed", error });
+        if (!left.aborted) tell({ kind: "store_failed", error });
         return undefined;
       }
     },

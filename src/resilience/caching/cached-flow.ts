@@ -45,10 +45,9 @@ export class CachedFlow implements Flow {
     return new Promise((resolve, reject) => {
       this.reject = reject;
       this.open().then(
-        (answer) => {
+        () => {
           this.reject = undefined;
-          this.answer = answer;
-          resolve(answer === undefined ? DONE : answer.pull());
+          resolve(this.over || this.answer === undefined ? DONE : this.answer.pull());
         },
         (error: unknown) => {
           this.reject = undefined;
@@ -62,28 +61,29 @@ export class CachedFlow implements Flow {
     });
   }
 
-  /** Where the answer comes from; nothing when it was left meanwhile. */
-  private async open(): Promise<Flow | undefined> {
+  /** Finds where the answer comes from; nowhere when it was left meanwhile. What hears of it may leave, so `answer` is set before. */
+  private async open(): Promise<void> {
     const { desk, scope } = this;
     const input: Part[] = [];
     const whole = await this.gather(input);
-    if (this.over) return undefined;
+    if (this.over) return;
     const key = whole ? await desk.keyOf(input, scope) : undefined;
-    if (this.over) return undefined;
+    if (this.over) return;
     if (key === undefined) {
+      this.answer = new Branch(desk.processor, new Prefixed(input, this.upstream), scope);
       desk.tell({ kind: "bypass", reason: whole ? "no key" : "input too large" });
-      return new Branch(desk.processor, new Prefixed(input, this.upstream), scope);
+      return;
     }
     const known = desk.flights.get(key);
     if (known !== undefined) {
+      this.answer = known.join(scope);
       desk.tell({ kind: "coalesced" });
-      return known.join(scope);
+      return;
     }
     const flight = new Flight(this.planFor(key, input), scope);
     desk.flights.set(key, flight);
-    const reader = flight.join(scope);
+    this.answer = flight.join(scope);
     void flight.depart(); // it tells its failures to its readers
-    return reader;
   }
 
   private planFor(key: string, input: readonly Part[]): FlightPlan {
@@ -95,8 +95,8 @@ export class CachedFlow implements Flow {
       maxEntryBytes,
       storeToolCalls,
       tell,
-      async find() {
-        const found = await shelf.find(key);
+      async find(call) {
+        const found = await shelf.find(key, call);
         if (found !== undefined) tell({ kind: "hit" });
         return found;
       },

@@ -4,7 +4,7 @@
  * @module
  */
 import { codec } from "../../core/codec.ts";
-import { wellFormed } from "../../core/json-border.ts";
+import { MillraceError } from "../../core/errors.ts";
 import { type JsonValue, noMetadata, type Part, type Role } from "../../core/part.ts";
 
 /** Texts in a row that differ in nothing else: what an answer in deltas is, and most of what is kept. */
@@ -21,7 +21,8 @@ export type EncodedParts = readonly (JsonValue | TextRun)[];
 /**
  * Each part as the codec has it, but for runs of texts, of which what is the same is said once.
  *
- * Throws `invalid_input` for parts that are no data, with handles in their metadata for one.
+ * Throws `invalid_input` for parts that would not come back as they were: those that are no data, with handles in their
+ * metadata for one, and those with half a character, as where a text is cut in the middle of one.
  */
 export function encodeParts(parts: readonly Part[]): EncodedParts {
   const values: (JsonValue | TextRun)[] = [];
@@ -31,14 +32,29 @@ export function encodeParts(parts: readonly Part[]): EncodedParts {
     if (kind !== "text" || part.metadata !== noMetadata) {
       run = undefined;
       values.push(codec.encode(part));
-    } else if (run !== undefined && run.mimeType === mimeType && run.role === role && run.substream === substream) {
-      run.texts.push(wellFormed(part.text));
+      if (!isWellFormed(part)) throw halfCharacter();
     } else {
-      run = { mimeType: wellFormed(mimeType), role, substream: wellFormed(substream), texts: [wellFormed(part.text)] };
-      values.push(run);
+      if (!part.text.isWellFormed()) throw halfCharacter();
+      if (run === undefined || run.mimeType !== mimeType || run.role !== role || run.substream !== substream) {
+        run = { mimeType, role, substream, texts: [] };
+        if (!isWellFormed(run)) throw halfCharacter();
+        values.push(run);
+      }
+      run.texts.push(part.text);
     }
   }
   return values;
+}
+
+/** Can UTF-8 carry each string in it? Parts that the codec has taken are trees. */
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return true;
+  return Object.entries(value).every(([key, field]) => key.isWellFormed() && isWellFormed(field));
+}
+
+function halfCharacter(): MillraceError {
+  return new MillraceError("invalid_input", "cache: half a character, which would not come back as it was");
 }
 
 /** The parts again, new ones at each call. Throws `invalid_input` for what are none: a store may give back anything. */
@@ -50,12 +66,16 @@ export function decodeParts(values: readonly unknown[]): Part[] {
   });
 }
 
+const valueOverheadBytes = 128;
+const textOverheadBytes = 32;
+
 /** Bytes that kept parts take in memory, about: two a character, and what a string and an object need besides. */
 export function encodedBytes(values: EncodedParts): number {
   let bytes = 0;
   for (const value of values) {
-    if (isTextRun(value)) for (const text of value.texts) bytes += 2 * text.length + 32;
-    else bytes += 2 * JSON.stringify(value).length + 128;
+    bytes += valueOverheadBytes;
+    if (isTextRun(value)) for (const text of value.texts) bytes += 2 * text.length + textOverheadBytes;
+    else bytes += 2 * JSON.stringify(value).length;
   }
   return bytes;
 }

@@ -22,13 +22,16 @@ import { weightOf } from "../part-weight.ts";
 /** How far a reader may be behind the fastest: what the slowest has yet to take is held in memory. */
 const maxLagBytes = 8 * 1024 * 1024;
 
+/** What all have taken is let go in lots of so many bytes at least. */
+const leastTrimBytes = 64 * 1024;
+
 /** What a flight is given. */
 export interface FlightPlan {
   readonly processor: Processor;
   readonly input: readonly Part[];
   readonly maxEntryBytes: number;
   readonly storeToolCalls: boolean;
-  find(): Promise<readonly Part[] | undefined>;
+  find(call: Pick<Scope, "signal">): Promise<readonly Part[] | undefined>;
   keep(parts: readonly Part[]): Promise<void>;
   tell(event: CacheEvent): void;
   /** No newcomer may join any more. */
@@ -58,7 +61,8 @@ export class Flight implements ReadFlight {
   private leader: FlightReader | undefined = undefined;
   /** Finish parts below this number were handed to somebody, with the usage. */
   private paid = 0;
-  private trimAt = 64;
+  /** Bytes recorded at which those that all have taken are let go next. */
+  private trimAt = 0;
   /** A reader that may not pull by itself asks for more. */
   private wanted = false;
   private rouse: () => void = ignore;
@@ -87,7 +91,7 @@ export class Flight implements ReadFlight {
    * the run that they were first pulled in, and this function was called there.
    */
   async depart(): Promise<void> {
-    const found = await this.plan.find();
+    const found = await this.plan.find(this.scope);
     if (this.readers.size === 0) return; // all have left meanwhile
     if (found !== undefined) {
       this.isHit = true;
@@ -136,7 +140,7 @@ export class Flight implements ReadFlight {
     if (this.readers.size > 0 || this.end !== undefined) return undefined;
     this.plan.gone();
     this.rouse();
-    return this.call === undefined ? undefined : allClosed([this.call.close(why), this.scope.end(why)]);
+    return allClosed([this.call?.close(why), this.scope.end(why)]);
   }
 
   /** What comes next, if it is ready. */
@@ -165,7 +169,6 @@ export class Flight implements ReadFlight {
   };
 
   private readonly onFailed = (error: unknown): void => {
-    if (this.end !== undefined) return;
     this.pulling = true; // for ever
     this.plan.gone();
     const conclude = (): void => this.conclude({ failed: true, error });
@@ -185,13 +188,14 @@ export class Flight implements ReadFlight {
   }
 
   private complete(): void {
+    if (this.readers.size === 0) return; // all have left: what a stage asked to wait for may have been given up
     const why = this.keeping ? notStorable(this.parts, this.plan.storeToolCalls) : "too large";
     if (why !== undefined) {
       this.plan.tell({ kind: "skipped", reason: why });
       this.plan.gone();
     } else {
       // whoever comes before it is kept reads this record
-      this.kept = this.plan.keep([...this.parts]).finally(() => this.plan.gone());
+      this.kept = this.plan.keep(this.parts).finally(() => this.plan.gone());
     }
     this.conclude({ failed: false });
   }
@@ -213,13 +217,12 @@ export class Flight implements ReadFlight {
       this.plan.gone();
     }
     if (this.weight > maxLagBytes) for (const reader of this.readers) if (this.lagOf(reader) > maxLagBytes) reader.detach(tooSlow());
-    if (!this.keeping && this.parts.length >= this.trimAt) this.trim();
+    if (!this.keeping && this.weight >= this.trimAt) this.trim();
   }
 
-  /** Bytes that a reader has yet to take. */
+  /** Bytes that a reader has yet to take of what the fastest has taken: all but the newest part, which was pulled for that one now. */
   private lagOf(reader: FlightReader): number {
-    const offset = this.offsets[reader.cursor - this.first];
-    return offset === undefined ? 0 : this.weight - offset;
+    return (this.offsets.at(-1) ?? 0) - (this.offsets[reader.cursor - this.first] ?? 0);
   }
 
   /** Lets go of what all have taken. */
@@ -230,7 +233,8 @@ export class Flight implements ReadFlight {
     this.parts.splice(0, count);
     this.offsets.splice(0, count);
     this.first += count;
-    this.trimAt = Math.max(64, this.parts.length * 2);
+    const held = this.weight - (this.offsets[0] ?? this.weight);
+    this.trimAt = this.weight + Math.max(leastTrimBytes, held); // seldom, so that it costs each part little
   }
 
   private wake(): void {

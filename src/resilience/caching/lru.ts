@@ -36,35 +36,35 @@ export class Lru<V> {
   }
 
   get(key: string): V | undefined {
-    const entry = this.entries.get(key);
-    if (entry === undefined) return undefined;
-    this.entries.delete(key);
-    if (entry.untilMs <= this.clock.now()) {
-      this.used -= entry.cost;
-      return undefined;
-    }
-    this.entries.set(key, entry);
+    const entry = this.drop(key);
+    if (entry === undefined || entry.untilMs <= this.clock.now()) return undefined;
+    this.put(key, entry);
     return entry.value;
   }
 
   /** Keeps a value, at the cost of those used longest ago; one that is larger than all there is, is not kept. */
   set(key: string, value: V, { bytes, ttlMs }: { readonly bytes: number; readonly ttlMs: number }): void {
-    this.delete(key);
+    this.drop(key);
     const cost = bytes + 2 * key.length + entryOverheadBytes;
     if (cost > this.maxBytes) return;
-    this.used += cost;
-    this.entries.set(key, { value, cost, untilMs: this.clock.now() + ttlMs });
-    for (const [oldest, entry] of this.entries) {
+    this.put(key, { value, cost, untilMs: this.clock.now() + ttlMs });
+    for (const oldest of this.entries.keys()) {
       if (this.used <= this.maxBytes) return;
-      this.entries.delete(oldest);
-      this.used -= entry.cost;
+      this.drop(oldest);
     }
   }
 
-  delete(key: string): void {
+  /** As the one used last. */
+  private put(key: string, entry: Entry<V>): void {
+    this.entries.set(key, entry);
+    this.used += entry.cost;
+  }
+
+  private drop(key: string): Entry<V> | undefined {
     const entry = this.entries.get(key);
-    if (entry === undefined) return;
+    if (entry === undefined) return undefined;
     this.entries.delete(key);
     this.used -= entry.cost;
+    return entry;
   }
 }
