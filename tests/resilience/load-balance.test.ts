@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { each, finish, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
+import { Scope } from "../../src/core/scope.ts";
 import type { Endpoint } from "../../src/resilience/balancing/endpoint.ts";
 import { loadBalance, type LoadBalanceOptions } from "../../src/resilience/load-balance.ts";
 import { retry } from "../../src/resilience/retry.ts";
+import { retryBudget } from "../../src/resilience/retry-budget.ts";
 import { fakeClock, watchedSource } from "../../src/testing/index.ts";
 import { gate, opaque, soon, turns } from "../streams/support.ts";
 import { down, ending, scripted } from "./support.ts";
@@ -68,6 +70,16 @@ describe("P4: who gets a call", () => {
     expect(balanced.status().map((state) => state.inFlight)).toEqual([0, 0, 0]);
   });
 
+  test("p2c goes to the less busy of two, before anything is known of them", async () => {
+    const open = gate();
+    const balanced = loadBalance([endpoint("a", () => open.promise), endpoint("b", () => open.promise)], { random: () => 0 });
+    const running = [ending(balanced), ending(balanced)];
+    await turns();
+    expect(balanced.status().map((state) => state.inFlight)).toEqual([1, 1]);
+    open.open();
+    await Promise.all(running);
+  });
+
   test("p2c goes to the less busy of two, also where both answer at once", async () => {
     const open = gate();
     const a = endpoint("a", () => (a.calls > 1 ? open.promise : undefined));
@@ -109,6 +121,9 @@ describe("P4: who gets a call", () => {
     await turns();
     expect([await next(), (await again).texts]).toEqual(["slow", ["quick"]]);
     expect(balanced.status()[0]?.firstPartMs).toBe(4_000 - 0.3 * 3_900); // the latest counts for three tenths
+    const third = ending(balanced);
+    await turns();
+    expect([await next(), (await third).texts]).toEqual(["quick", ["quick"]]); // and is not forgotten
   });
 
   test("hash gives a key to the same endpoint, and a change moves only its own keys", async () => {
@@ -121,7 +136,7 @@ describe("P4: who gets a call", () => {
     };
     const before = await answers();
     expect(await answers()).toEqual(before);
-    expect(Math.min(...Object.values(tally(before)))).toBeGreaterThan(20);
+    expect(Math.min(...list.map(({ id }) => tally(before)[id] ?? 0))).toBeGreaterThan(20);
     balanced.update(list.slice(1));
     const after = await answers();
     expect(before.filter((id, i) => id !== "a" && after[i] !== id)).toEqual([]);
@@ -218,6 +233,46 @@ describe("P4: another one, before the first content", () => {
     const random = (): number => 0; // the first of those that may be taken
     const { texts } = await ending(retry(loadBalance([first, endpoint("second")], { by: "p2c", random, attempts: 1 }), { baseMs: 0 }));
     expect([texts, first.calls]).toEqual([["second"], 1]);
+  });
+
+  test("where all have failed a call, a retry further out asks them again by turns, not the one that failed last", async () => {
+    const list = ["a", "b"].map((id) => endpoint(id, fails()));
+    await ending(retry(loadBalance(list, { random: () => 0, attempts: 1 }), { attempts: 6, baseMs: 0 }));
+    expect(list.map((it) => it.calls)).toEqual([3, 3]);
+  });
+
+  test("an input that is larger than replayBytes is not sent to another one, and the error says so", async () => {
+    const other = endpoint("other");
+    const { error } = await ending(loadBalance([endpoint("bad", fails()), other], { by: "round-robin", replayBytes: 100 }), "x".repeat(200));
+    expect(error).toMatchObject({ code: "interrupted", message: expect.stringContaining("replayBytes (100)") });
+    expect(other.calls).toBe(0);
+  });
+
+  test("R11: further endpoints are paid from the budget; calls that succeed earn, but not within a retry, which earns itself", async () => {
+    const clock = fakeClock();
+    const budget = retryBudget({ start: 1, perSuccess: 0.25, perSecond: 0, clock });
+    const options: LoadBalanceOptions = { by: "round-robin", budget, clock };
+    const bad = [endpoint("a", fails()), endpoint("b", fails()), endpoint("c", fails())];
+    await ending(loadBalance(bad, options));
+    expect([bad.map((it) => it.calls), budget.level]).toEqual([[1, 1, 0], 0]);
+    const good = loadBalance([endpoint("a")], options);
+    await ending(good);
+    expect(budget.level).toBe(0.25);
+    await ending(retry(good, { clock }));
+    for await (const _ of run(good, "a")) break;
+    expect(budget.level).toBe(0.25);
+  });
+
+  test("R14: whoever is asked, the call has one key", async () => {
+    const keys: (string | undefined)[] = [];
+    const noted = (act: () => void): Processor =>
+      async function* (_input, context) {
+        keys.push(context instanceof Scope ? context.limits.key?.() : undefined);
+        act();
+        yield text("x");
+      };
+    await ending(loadBalance([{ id: "a", processor: noted(fails()) }, { id: "b", processor: noted(() => {}) }], { by: "round-robin" }));
+    expect([keys.length, new Set(keys).size, typeof keys[0]]).toEqual([2, 1, "string"]);
   });
 
   test("an error of the input is no endpoint's", async () => {
@@ -321,6 +376,19 @@ describe("P4: ejection and return", () => {
     expect([a.calls, balanced.status()[0]?.ejectedForMs]).toEqual([10, 0]);
     await ask(balanced, 2);
     expect(balanced.status()[0]?.ejectedForMs).toBe(60_000); // the second time is longer
+  });
+
+  test("who failed in half of its calls, never five in a row, is on probation too; and streams that break off are failures", async () => {
+    const opts = options();
+    let calls = 0;
+    const cut = scripted([["x", { does: () => (calls += 1) }, { does: () => calls % 2 === 0 && fails()() }]]);
+    const balanced = loadBalance([{ id: "cut", processor: cut }, endpoint("b")], opts);
+    await ask(balanced, 40);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(30_000);
+    await opts.clock.advance(60_000);
+    calls = 1;
+    await ask(balanced, 2);
+    expect(balanced.status()[0]?.ejectedForMs).toBe(60_000);
   });
 
   test("no ejection is longer than 300 s, and who has been well for so long begins anew", async () => {
@@ -663,6 +731,15 @@ describe("P4: removed endpoints drain, then close", () => {
     expect(order).toEqual(["open", "told"]);
   });
 
+  test("an endpoint that is removed and fails to close breaks nothing; close() tells of it", async () => {
+    const error = new Error("close");
+    const balanced = loadBalance([{ ...endpoint("a"), close: () => Promise.reject(error) }, endpoint("b")]);
+    balanced.update([endpoint("b")]);
+    await turns();
+    expect(await ask(balanced, 1)).toEqual(["b"]);
+    await expect(balanced.close()).rejects.toBe(error);
+  });
+
   test("a call that fails after close() fails with its own error", async () => {
     const open = gate();
     const error = down();
@@ -697,6 +774,7 @@ describe("options", () => {
     [() => loadBalance([{ id: "a", processor: opaque }, { id: "a", processor: opaque }]), "id of endpoint 2 must be unlike all others"],
     [() => loadBalance([{ id: "a", processor: 1 as never }]), "processor of endpoint 1 must be a processor"],
     [() => loadBalance([{ id: "a", processor: opaque, weight: 0 }]), "weight of endpoint 1 must be a positive number"],
+    [() => loadBalance([{ id: "a", processor: opaque, weight: Infinity }]), "weight of endpoint 1 must be a positive number"],
     [() => loadBalance([{ id: "a", processor: opaque, close: 1 as never }]), "close of endpoint 1 must be a function"],
     [() => loadBalance([], { by: "toString" as never }), "by must be p2c, round-robin, least-loaded, hash"],
     [() => loadBalance([], { key: 1 as never }), "key must be a function"],

@@ -82,8 +82,6 @@ export class EndpointState {
   private readonly seconds = Array.from({ length: buckets }, () => ({ second: -1, calls: 0, failures: 0 }));
   private ejectedUntilMs = -Infinity;
   private ejections = 0;
-  /** It has just come back: one failure sends it away again. */
-  private onProbation = false;
   private backAtMs = -Infinity;
   private checkedUp = true;
   private checks = 0;
@@ -113,7 +111,6 @@ export class EndpointState {
     if (nowMs < this.ejectedUntilMs) return this.ejectedUntilMs - nowMs;
     this.backAtMs = this.ejectedUntilMs;
     this.ejectedUntilMs = -Infinity;
-    this.onProbation = true;
     return 0;
   }
 
@@ -151,12 +148,11 @@ export class EndpointState {
     }
     if (verdict === "passed") {
       this.failedInARow = 0;
-      this.onProbation = false;
       if (nowMs - this.backAtMs > longestEjectionMs) this.ejections = 0;
       return false;
     }
     this.failedInARow += 1;
-    return this.onProbation || this.failedInARow >= failuresInARow || this.failsOften(second);
+    return this.failedInARow >= failuresInARow || this.failsOften(second);
   }
 
   private failsOften(second: number): boolean {
@@ -172,6 +168,7 @@ export class EndpointState {
 
   eject(nowMs: number): void {
     this.ejections += 1;
+    this.failedInARow = failuresInARow; // when it has come back, one failure sends it away again
     this.ejectedUntilMs = nowMs + Math.min(longestEjectionMs, ejectionMs * this.ejections);
   }
 

@@ -43,7 +43,6 @@ export class HealthChecks {
   stop(): void {
     this.stopped = true;
     for (const stop of this.running.values()) stop();
-    this.running.clear();
   }
 
   private wait(state: EndpointState, ms: number): void {
