@@ -94,9 +94,12 @@ function checkedSteps(steps: readonly CompensateStep[]): SagaStep[] {
   if (!Array.isArray(steps) || steps.length === 0) throw invalidOption("compensate", "steps", "one step or more", steps);
   const names = new Set<string>();
   return steps.map((step: CompensateStep, index) => {
+    if (typeof step !== "object" || step === null) throw invalidOption("compensate", `steps[${index}]`, "a step", step);
     const { run, undo, name = `step-${index + 1}`, mayHaveHappened = isUnclear } = step;
     if (typeof run !== "function") throw invalidOption("compensate", `steps[${index}].run`, "a processor", run);
     if (undo !== undefined && typeof undo !== "function") throw invalidOption("compensate", `steps[${index}].undo`, "a function or a processor", undo);
+    if (typeof mayHaveHappened !== "function") throw invalidOption("compensate", `steps[${index}].mayHaveHappened`, "a function", mayHaveHappened);
+    if (typeof name !== "string") throw invalidOption("compensate", `steps[${index}].name`, "a string", name);
     if (names.has(name)) throw invalidOption("compensate", `steps[${index}].name`, "a name that no other step has", name);
     names.add(name);
     return { name, run, undo, mayHaveHappened };

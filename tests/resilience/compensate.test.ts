@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bytes, each, isMillraceError, isolate, MillraceError, parallel, type Part, pipe, type Processor, run, status, take, text } from "../../src/index.ts";
+import { bytes, each, isMillraceError, isolate, json, MillraceError, parallel, type Part, pipe, type Processor, run, status, take, text } from "../../src/index.ts";
 import { compensate, type CompensateOptions, type CompensateStep } from "../../src/resilience/compensate.ts";
 import type { SagaEvent, UndoContext } from "../../src/resilience/sagas/undo.ts";
 import { fakeClock, stalledSource, watchedSource } from "../../src/testing/index.ts";
@@ -181,6 +181,44 @@ describe("P6: what a saga does", () => {
         expect([name, ...log]).toEqual([name, "a", ...expected, "undo a of xa"]);
       }
     }
+  });
+
+  test("a step whose own word fails counts as happened; the error is the step's", async () => {
+    const log: string[] = [];
+    const error = new Error("no");
+    const mayHaveHappened = (): never => {
+      throw new Error("no answer");
+    };
+    expect(await soon(caught(run(compensate([step(log, "a"), step(log, "b", { run: failing(error), mayHaveHappened })]), "x").collect()))).toBe(error);
+    expect(log).toEqual(["a", "undo b of ", "undo a of xa"]);
+  });
+
+  test("what an undo hands to waitUntil is waited for; when it fails, so has the undo, and a process does not die of it meanwhile", async () => {
+    const log: string[] = [];
+    const saga = compensate(
+      [
+        step(log, "a", {
+          undo: (_output, context) => {
+            context.waitUntil(turns(2).then(() => log.push("waited")));
+          },
+        }),
+        step(log, "b", {
+          undo: async (_output, context) => {
+            context.waitUntil(Promise.reject(new Error("behind")));
+            await turns(2);
+          },
+        }),
+        { run: failing(new Error("no")) },
+      ],
+      { retries: 0, name: "s" },
+    );
+    expect(suppressed(await caught(run(saga, "x").collect()))).toEqual(["compensate: step b of s is not undone"]);
+    expect(log).toEqual(["a", "b", "waited"]);
+  });
+
+  test("a step that gives what is no JSON is remembered all the same", async () => {
+    const saga = compensate([{ run: each(() => json(1n as never)), undo: () => {} }, { run: each((part) => [part, part]) }]);
+    expect(await run(saga, "x").collect()).toHaveLength(2);
   });
 
   test("a step that gives more than is remembered fails, and counts as happened", async () => {
@@ -504,6 +542,9 @@ describe("options", () => {
     ["no list", undefined, {}, "steps"],
     ["a step without run", [{ undo: () => {} }], {}, "steps[0].run"],
     ["an undo that is none", [{ run: opaque, undo: "x" }], {}, "steps[0].undo"],
+    ["a step that is none", [null], {}, "steps[0]"],
+    ["a mayHaveHappened that is none", [{ run: opaque, mayHaveHappened: true }], {}, "steps[0].mayHaveHappened"],
+    ["a name that is none", [{ run: opaque, name: 1 }], {}, "steps[0].name"],
     ["two steps of one name", [{ run: opaque, name: "a" }, { run: opaque, name: "a" }], {}, "steps[1].name"],
     ["undoMs 0", [{ run: opaque }], { undoMs: 0 }, "undoMs"],
     ["baseMs NaN", [{ run: opaque }], { baseMs: Number.NaN }, "baseMs"],

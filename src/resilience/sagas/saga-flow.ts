@@ -160,13 +160,22 @@ export class SagaFlow implements Flow, ActiveSaga {
     this.over = true;
     this.ledger?.end(this);
     const closing = this.step?.close(error);
-    if (this.step !== undefined && (this.output.length > 0 || this.current().mayHaveHappened(error))) this.enter();
+    if (this.step !== undefined && (this.output.length > 0 || this.mayHaveHappened(error))) this.enter();
     this.step = undefined;
     this.undoing = allClosed([closing, this.ledger?.undo(this.scope, error)]);
     this.scope.release();
     const settle = (): void => reject(error);
     if (this.undoing === undefined) settle();
     else this.undoing.then(settle, settle);
+  }
+
+  /** Where the answer fails too nobody knows, and undo must bear being called for what has not happened. */
+  private mayHaveHappened(error: unknown): boolean {
+    try {
+      return this.current().mayHaveHappened(error);
+    } catch {
+      return true;
+    }
   }
 
   cut(why: unknown): Promise<void> | undefined {

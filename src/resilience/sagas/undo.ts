@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
-import { isPromise } from "../../core/flow.ts";
+import { ignore, isPromise } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
 import type { Context } from "../../core/processor.ts";
 
@@ -101,7 +101,11 @@ function undoOnce(done: DoneStep, attempt: number): Promise<void> {
 async function perform({ undo, output, context, key }: DoneStep, attempt: number, signal: AbortSignal): Promise<void> {
   const work: Promise<unknown>[] = [];
   const { correlationId, runId, state } = context;
-  const result = undo(output, { correlationId, runId, state, signal, key, attempt, waitUntil: (promise) => void work.push(promise) });
+  const waitUntil = (promise: Promise<unknown>): void => {
+    Promise.resolve(promise).catch(ignore); // heard at the end of the attempt
+    work.push(promise);
+  };
+  const result = undo(output, { correlationId, runId, state, signal, key, attempt, waitUntil });
   if (isPromise(result)) await result;
   else if (typeof result === "object" && result !== null && Symbol.asyncIterator in result) {
     for await (const _ of result as AsyncIterable<unknown>) signal.throwIfAborted(); // what an undo says is nobody's input
