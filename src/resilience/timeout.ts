@@ -69,6 +69,7 @@ export function timeout(processor: Processor, options: TimeoutOptions = {}): Pro
 
 class Timed extends ToldFlow {
   private readonly settings: Settings;
+  private readonly scope: Scope;
   private readonly attempt: Attempt;
   private readonly waiting: WaitingClock;
   private readonly tally = new Tally();
@@ -85,9 +86,10 @@ class Timed extends ToldFlow {
     const { clock, firstPartMs, idleMs, progressMs, totalMs } = settings;
     this.settings = settings;
     this.waiting = new WaitingClock(clock, { firstMs: firstPartMs, idleMs, progressMs }, (phase, ms) => this.expire(phase, ms));
+    this.scope = scope.child((why) => this.close(why)); // inside an opaque stage that is parked nobody else would stop the clocks
     const outer = scope.limits.leftMs;
     const leftMs = (): number => Math.min(this.deadlineMs - clock.now(), outer?.() ?? Infinity);
-    this.attempt = new Attempt(processor, upstream, scope, {
+    this.attempt = new Attempt(processor, upstream, this.scope, {
       number: 1,
       heard: () => this.waiting.alive(),
       ...(totalMs === Infinity ? {} : { limits: { leftMs } }),
@@ -171,6 +173,7 @@ class Timed extends ToldFlow {
     this.over = true;
     this.waiting.cancel();
     this.cancelTotal?.();
+    this.scope.release();
   }
 
   override close(why: unknown): Promise<void> | undefined {

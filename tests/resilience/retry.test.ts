@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { debug, each, finish, isMillraceError, json, MillraceError, type Part, pipe, type Processor, run, status, take, text, toolCall } from "../../src/index.ts";
 import { processorOf } from "../../src/core/pipeline.ts";
+import { received } from "../../src/core/errors.ts";
 import type { Scope } from "../../src/core/scope.ts";
 import { resumable } from "../../src/core/resumable.ts";
 import { Attempt } from "../../src/resilience/attempts/attempt.ts";
@@ -316,8 +317,15 @@ describe("R8 to R10: waits", () => {
     ["decorrelated", [500, 1_500, 4_500]],
     [({ attempt, previousMs }) => attempt * 10 + previousMs, [10, 30, 60]],
     [() => 1e9, [20_000, 20_000, 20_000]],
+    [() => 0, [0, 0, 0]],
   ])("R8: %s", async (backoff, expected) => {
     expect(await waits({ backoff }, [down(), down(), down()])).toEqual(expected);
+  });
+
+  test("R8: without a wait there is no end of attempts", async () => {
+    const model = scripted([...Array.from({ length: 1_100 }, () => [{ throws: down() }]), ["x"]]);
+    const budget = { take: () => true, success: () => {}, level: Infinity };
+    expect((await ending(retry(model, { ...quick, attempts: 2_000, totalMs: 60_000, budget, clock: fakeClock() }))).texts).toEqual(["x"]);
   });
 
   test("R8: jitter keeps below the cap and reaches all of it", async () => {
@@ -617,6 +625,24 @@ describe("leaving", () => {
     }
   });
 
+  test("S19: so does leaving while the end waits", async () => {
+    let finished = false;
+    async function* source(): AsyncGenerator<Part> {
+      try {
+        for (;;) yield text("a");
+      } finally {
+        await turns(2);
+        finished = true;
+      }
+    }
+    const iterator = run(retry(take(1)), source())[Symbol.asyncIterator]();
+    await iterator.next();
+    const end = iterator.next();
+    await Promise.resolve();
+    await iterator.return?.();
+    expect([finished, await end]).toEqual([true, { value: undefined, done: true }]);
+  });
+
   test("a failed attempt has run its `finally` before the next one begins, and its signal is aborted", async () => {
     const order: string[] = [];
     let calls = 0;
@@ -683,7 +709,9 @@ describe("options", () => {
   });
 
   test("a backoff function must give milliseconds", async () => {
-    const { error } = await ending(retry(scripted([[{ throws: down() }], ["x"]]), { backoff: () => Number.NaN }));
-    expect(error).toMatchObject({ code: "invalid_input" });
+    for (const bad of [Number.NaN, -1, "5" as never]) {
+      const { error } = await ending(retry(scripted([[{ throws: down() }], ["x"]]), { backoff: () => bad }));
+      expect(error).toMatchObject({ code: "invalid_input", message: `retry: the result of backoff must be a number of milliseconds, got ${received(bad)}` });
+    }
   });
 });

@@ -95,6 +95,35 @@ describe("R7: each clock has its phase", () => {
     await expect(soon(second)).rejects.toMatchObject({ phase: "firstPart" });
   });
 
+  test("what was used of the time to the first content is not missing from the time to the next", async () => {
+    const clock = fakeClock();
+    const pause = (ms: number) => ({ does: () => clock.sleep(ms) });
+    const model = scripted([[pause(60), "", "", pause(30), "x", pause(60), "", pause(30), "y", "", pause(90), "", never]]);
+    const result = ending(timeout(model, { firstPartMs: 100, progressMs: 100, clock }));
+    for (let ms = 0; ms < 279; ms += 9) await clock.advance(9);
+    expect(model.signals[0]?.aborted).toBe(false);
+    await clock.advance(1);
+    expect(model.signals[0]?.aborted).toBe(true);
+    await clock.advance(100);
+    const { error, texts } = await soon(result);
+    expect(texts).toEqual(["", "", "x", "", "y", "", ""]);
+    expect(error).toMatchObject({ cause: { phase: "progress" } });
+  });
+
+  test("a clock that does not run yet sets no timer, one that runs sets few", async () => {
+    const clock = fakeClock();
+    let timers = 0;
+    const counting = { ...clock, timeout: (ms: number, fire: () => void) => ((timers += 1), clock.timeout(ms, fire)) };
+    const open = gate();
+    const model = scripted([[{ waits: open.promise }, ...Array.from({ length: 100 }, (_, i) => [String(i), { does: () => clock.sleep(1) }]).flat()]]);
+    const result = ending(timeout(model, { idleMs: 50, progressMs: 1_000, clock: counting }));
+    await turns();
+    expect(timers).toBe(0);
+    open.open();
+    expect((await settled(result, clock, 1)).error).toBeUndefined();
+    expect(timers).toBeLessThan(5);
+  });
+
   test.each(["firstPartMs", "idleMs", "progressMs"] as const)("%s may be the only one", async (name) => {
     const clock = fakeClock();
     const model = scripted([name === "firstPartMs" ? [never] : ["x", never]]);
@@ -216,6 +245,24 @@ describe("R7: giving up", () => {
     await soon(Promise.resolve(iterator.return?.()));
     expect([(await soon(next)).done, clock.pending, source.closed]).toEqual([true, 0, 1]);
   });
+});
+
+test.each(["abort", "break"])("R10: %s leaves no timer where the timeout is inside an opaque stage whose inside never answers", async (how) => {
+  const clock = fakeClock();
+  const controller = new AbortController();
+  const inner = timeout(scripted([[never]]), { clock });
+  const stage: Processor = async function* (input, context) {
+    yield* inner(input, context);
+  };
+  const iterator = run(stage, "a", { signal: controller.signal })[Symbol.asyncIterator]();
+  const next = iterator.next();
+  next.catch(() => {});
+  await turns();
+  expect(clock.pending).toBe(2);
+  if (how === "abort") controller.abort("stop");
+  else void iterator.return?.();
+  await turns();
+  expect(clock.pending).toBe(0);
 });
 
 describe("R7, R8: with retry", () => {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { invalidOption, isMillraceError, received } from "../../core/errors.ts";
+import { invalidOption, isMillraceError } from "../../core/errors.ts";
 
 /** What a function of one's own is told. */
 export interface BackoffState {
@@ -28,11 +28,13 @@ export type Backoff = "exponential" | "linear" | "constant" | "decorrelated" | (
 const busyBaseMs = 1_000;
 /** "Decorrelated" grows by up to this factor. */
 const growth = 3;
+/** No number can be doubled more often; 0 times more than there are numbers is no number. */
+const maxDoublings = 1_023;
 /** Hints are lengthened by up to this share, so that those who were told the same do not come at the same time. */
 const hintJitter = 0.1;
 
 const strategies: Readonly<Record<Exclude<Backoff, (state: BackoffState) => number>, (state: BackoffState) => number>> = {
-  exponential: ({ attempt, baseMs, maxMs, random }) => random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1)),
+  exponential: ({ attempt, baseMs, maxMs, random }) => random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, maxDoublings)),
   linear: ({ attempt, baseMs, maxMs, random }) => random() * Math.min(maxMs, baseMs * attempt),
   constant: ({ baseMs, maxMs, random }) => random() * Math.min(maxMs, baseMs),
   decorrelated({ previousMs, baseMs, maxMs, random }) {
@@ -54,7 +56,7 @@ export function backoffMs(backoff: Backoff, state: BackoffState): number {
     return strategies[backoff]({ ...state, baseMs });
   }
   const ms = backoff(state);
-  if (typeof ms !== "number" || !(ms >= 0)) throw invalidOption("retry", "the result of backoff", "a number of milliseconds", received(ms));
+  if (typeof ms !== "number" || !(ms >= 0)) throw invalidOption("retry", "the result of backoff", "a number of milliseconds", ms);
   return Math.min(state.maxMs, ms);
 }
 

@@ -254,7 +254,8 @@ export abstract class Call extends ToldFlow {
   private finish(): Promise<void> | undefined {
     this.elected?.end();
     this.end("complete");
-    return allClosed([this.input.close(left()), ...this.unwinding]);
+    this.closing = allClosed([this.input.close(left()), ...this.unwinding]);
+    return this.closing;
   }
 
   private fail(error: unknown): void {

@@ -38,7 +38,7 @@ export class WaitingClock {
     this.clock = clock;
     this.times = times;
     this.expired = expired;
-    this.runs = times.firstMs !== Infinity || times.idleMs !== Infinity || times.progressMs !== Infinity;
+    this.runs = Math.min(times.firstMs, times.idleMs, times.progressMs) !== Infinity;
   }
 
   /** Somebody waits. */
@@ -53,7 +53,7 @@ export class WaitingClock {
     if (isContent) {
       this.first = false;
       this.usedMs = 0;
-    } else if (this.runs && !Number.isNaN(this.fromMs)) {
+    } else if (!Number.isNaN(this.fromMs)) {
       this.usedMs += this.clock.now() - this.fromMs;
     }
     this.fromMs = Number.NaN;
@@ -66,14 +66,7 @@ export class WaitingClock {
 
   /** Leaves no timer. */
   cancel(): void {
-    this.fromMs = Number.NaN;
-    this.unset();
-  }
-
-  private unset(): void {
     this.disarm?.();
-    this.disarm = undefined;
-    this.armedForMs = Infinity;
   }
 
   private get contentDueMs(): number {
@@ -87,13 +80,12 @@ export class WaitingClock {
   private arm(): void {
     const dueMs = Math.min(this.contentDueMs, this.idleDueMs);
     if (dueMs >= this.armedForMs) return;
-    this.unset();
+    this.cancel();
     this.armedForMs = dueMs;
     this.disarm = this.clock.timeout(dueMs - this.clock.now(), this.look);
   }
 
   private readonly look = (): void => {
-    this.disarm = undefined;
     this.armedForMs = Infinity;
     if (Number.isNaN(this.fromMs)) return; // set again by the next wait
     const nowMs = this.clock.now();
