@@ -67,6 +67,12 @@ export function timeout(processor: Processor, options: TimeoutOptions = {}): Pro
   return processorOf([{ kind: "flow", name: "timeout", open: (upstream, scope) => new Timed(processor, upstream, scope, settings) }]);
 }
 
+/** A time is up, and the reader is yet to be told. */
+interface Expired {
+  readonly error: unknown;
+  readonly closing: Promise<void> | undefined;
+}
+
 class Timed extends ToldFlow {
   private readonly settings: Settings;
   private readonly scope: Scope;
@@ -77,9 +83,8 @@ class Timed extends ToldFlow {
   private cancelTotal: (() => void) | undefined = undefined;
   private begun = false;
   private over = false;
-  /** A part is being waited for. */
-  private waits = false;
-  private failure: { readonly error: unknown; readonly closing: Promise<void> | undefined } | undefined = undefined;
+  private closing: Promise<void> | undefined = undefined;
+  private failure: Expired | undefined = undefined;
 
   constructor(processor: Processor, upstream: Flow, scope: Scope, settings: Settings) {
     super();
@@ -98,7 +103,7 @@ class Timed extends ToldFlow {
 
   protected override read(): Told {
     if (this.failure !== undefined) {
-      void this.tell();
+      void this.tell(this.failure);
       return WAIT;
     }
     if (this.over) return DONE;
@@ -106,7 +111,6 @@ class Timed extends ToldFlow {
     const told = this.readFrom(this.attempt.flow);
     if (isPart(told)) return this.hand(told);
     if (told === DONE) return this.end();
-    this.waits = true;
     this.waiting.start();
     return WAIT;
   }
@@ -127,7 +131,6 @@ class Timed extends ToldFlow {
 
   override onPart(part: Part): void {
     if (this.over) return;
-    this.waits = false;
     this.answer(this.hand(part));
   }
 
@@ -144,23 +147,19 @@ class Timed extends ToldFlow {
 
   /** A time is up. */
   private expire(phase: TimeoutPhase, ms: number): void {
-    if (this.over) return;
-    const { waits } = this;
     this.stop();
     const what = phase === "total" ? "has not ended" : phase === "firstPart" ? "no content" : phase === "idle" ? "no sign of life" : "no further content";
     const late = new MillraceError("timeout", `timeout: ${what} within ${ms} ms`, { phase, retryable: phase !== "total" });
     const error = this.tally.parts > 0 ? interrupted("timeout", late, this.tally, 1) : late;
     this.failure = { error, closing: this.attempt.abandon(late, this.settings.clock) };
-    if (waits) void this.tell();
+    if (this.reader !== null) void this.tell(this.failure); // else at the next pull
   }
 
-  /** Tells of the failure, once, when what could unwind has. */
-  private async tell(): Promise<void> {
-    const { failure } = this;
-    await failure?.closing;
-    if (failure === undefined || failure !== this.failure) return; // it was left meanwhile
+  /** Tells of the failure, once, when what could unwind has; who has left meanwhile is told no more. */
+  private async tell({ error, closing }: Expired): Promise<void> {
+    await closing;
     this.failure = undefined;
-    this.refuse(failure.error);
+    this.refuse(error);
   }
 
   private end(): typeof DONE {
@@ -177,10 +176,9 @@ class Timed extends ToldFlow {
   }
 
   override close(why: unknown): Promise<void> | undefined {
-    this.failure = undefined;
     this.stop();
-    const closing = this.attempt.giveUp(why);
+    this.closing = this.attempt.giveUp(why) ?? this.closing;
     this.refuse(why);
-    return closing;
+    return this.closing;
   }
 }

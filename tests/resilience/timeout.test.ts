@@ -64,6 +64,29 @@ describe("R7: each clock has its phase", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("`total` that runs out before anybody has waited is told at the next pull, or to nobody", async () => {
+    const clock = fakeClock();
+    for (const reads of [true, false]) {
+      const iterator = run(timeout(each((part) => part), { totalMs: 100, clock }), ["a", "b"])[Symbol.asyncIterator]();
+      await iterator.next();
+      await clock.advance(100);
+      if (reads) await expect(iterator.next()).rejects.toMatchObject({ cause: { phase: "total" } });
+      else await iterator.return?.();
+      expect([(await iterator.next()).done, clock.pending]).toEqual([true, 0]);
+    }
+  });
+
+  test("S22: the signal of what has ended in time is not aborted when the rest of the run is left", async () => {
+    const model = scripted([["x"]]);
+    const after: Processor = async function* (input) {
+      for await (const _ of input);
+      yield text("y");
+      yield text("z");
+    };
+    for await (const _ of run(pipe(timeout(model), after), "a")) break;
+    expect(model.signals.map((signal) => signal.aborted)).toEqual([false]);
+  });
+
   test("the other clocks stand still while the consumer holds a part", async () => {
     const clock = fakeClock();
     const steps = [gate(), gate(), gate()];

@@ -1,15 +1,22 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { memoryKeyValue } from "../../src/adapters/memory/index.ts";
-import { each, MillraceError, pipe, type Processor, run } from "../../src/index.ts";
+import { DONE, type Flow, type Pulled, WAIT } from "../../src/core/flow.ts";
+import { Fused } from "../../src/core/fused.ts";
+import { planFor } from "../../src/core/pipeline.ts";
+import { flowOf, openPlan } from "../../src/core/plan.ts";
+import { Scope } from "../../src/core/scope.ts";
+import { each, MillraceError, type Part, pipe, type Processor, run, text } from "../../src/index.ts";
 import { bulkhead } from "../../src/resilience/bulkhead.ts";
 import { cache } from "../../src/resilience/cache.ts";
 import { circuitBreaker } from "../../src/resilience/circuit-breaker.ts";
 import { compensate } from "../../src/resilience/compensate.ts";
 import { fallback } from "../../src/resilience/fallback.ts";
+import { hedge } from "../../src/resilience/hedge.ts";
 import { retry } from "../../src/resilience/retry.ts";
 import { timeout } from "../../src/resilience/timeout.ts";
 import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
 import { mockModel } from "../../src/testing/mock-model.ts";
+import { opaque, soon, turns } from "../streams/support.ts";
 
 /** Moves time on until a run has settled: hashes come from other threads, so nobody knows when a timer is set. */
 async function settled<T>(clock: FakeClock, outcome: Promise<T>): Promise<T> {
@@ -68,4 +75,77 @@ test("R12: a retry inside a cache inside a retry makes one attempt", async () =>
   const nested = retry(cache(retry(model, { clock, random: () => 0 }), { scope: "public", clock }), { clock, random: () => 0 });
   await expect(settled(clock, run(nested, "q").collect())).rejects.toMatchObject({ code: "unavailable" });
   expect(model.calls).toHaveLength(3);
+});
+
+describe("whoever reads a wrapper, with a promise or without", () => {
+  const clock = fakeClock();
+  const wrappers: Readonly<Record<string, (processor: Processor) => Processor>> = {
+    retry: (processor) => retry(processor, { clock }),
+    timeout: (processor) => timeout(processor, { clock }),
+    fallback: (processor) => fallback(processor, { clock }),
+    hedge: (processor) => hedge(processor, { clock }),
+    compensate: (processor) => compensate([{ run: processor }], { clock }),
+    "retry of timeout": (processor) => retry(timeout(processor, { clock }), { clock }),
+    "timeout of retry": (processor) => timeout(retry(processor, { clock }), { clock }),
+  };
+  const inside = { "part functions": each((part) => part), "an opaque stage": opaque };
+  const byPromise = async (flow: Flow): Promise<Awaited<Pulled>> => flow.pull();
+  const told = (flow: Flow): Promise<Awaited<Pulled>> =>
+    new Promise((resolve, reject) => {
+      if (flow.pullFor === undefined) return void byPromise(flow).then(resolve, reject);
+      const now = flow.pullFor({ onPart: resolve, onEnd: () => resolve(DONE), onError: reject });
+      if (now !== WAIT) resolve(now);
+    });
+  const forms = Object.entries(wrappers).flatMap(([name, wrap]) =>
+    Object.entries(inside).flatMap(([what, processor]) =>
+      [byPromise, told].map((read) => [`${name} of ${what}, ${read.name}`, (upstream: Flow) => {
+        const scope = new Scope({}, { emit: () => {} });
+        return flowOf(openPlan(planFor(wrap(processor)), upstream, scope), scope);
+      }, read] as const),
+    ),
+  );
+
+  test.each(forms)("%s: gets the very parts, then the end, also when it asks again", async (_, open, read) => {
+    const parts = ["a", "b", "c"].map((it) => text(it));
+    const flow = open(new Fused({ items: parts }, [], new Scope({}, { emit: () => {} })));
+    const seen: unknown[] = [];
+    for (let i = 0; i < 5; i += 1) seen.push(await soon(read(flow)));
+    expect(seen.every((it, i) => it === (parts[i] ?? DONE))).toBe(true);
+    expect([await flow.close(new Error("late")), await read(flow), clock.pending]).toEqual([undefined, DONE, 0]);
+  });
+
+  test.each(forms)("%s: is rejected with the reason when it leaves while it waits, and waits for what is behind", async (_, open, read) => {
+    let closes = 0;
+    let unwound = false;
+    const parked: Flow = {
+      pull: () => new Promise<Part>(() => {}),
+      async close() {
+        closes += 1;
+        await turns(1);
+        unwound = true;
+      },
+    };
+    const flow = open(parked);
+    const why = new Error("enough");
+    const waiting = read(flow).then(() => "nothing", (error: unknown) => error);
+    await turns(1);
+    await soon(Promise.resolve(flow.close(why)));
+    expect(unwound).toBe(true);
+    expect(await soon(waiting)).toBe(why);
+    await flow.close(new Error("again"));
+    expect([await read(flow), closes, clock.pending]).toEqual([DONE, 1, 0]);
+  });
+
+  test.each(forms)("%s: is rejected with the very error of the input, once, and then it is over", async (_, open, read) => {
+    const error = new Error("input");
+    let pulls = 0;
+    const failing: Flow = {
+      pull: () => (pulls++ === 0 ? text("a") : Promise.reject(error)),
+      close: () => undefined,
+    };
+    const flow = open(failing);
+    await soon(read(flow));
+    await expect(soon(read(flow))).rejects.toBe(error);
+    expect([await read(flow), pulls, clock.pending]).toEqual([DONE, 2, 0]);
+  });
 });

@@ -184,7 +184,7 @@ export class SagaFlow implements Flow, ActiveSaga {
     this.ledger?.end(this);
     this.reject?.(why);
     const started = this.step !== undefined;
-    const closing = allClosed([this.step?.close(why), this.upstream.close(why)]);
+    const closing = (this.step ?? this.upstream).close(why);
     closing?.catch(ignore); // told to whoever waits for it
     if (started) this.enter();
     this.scope.release();
