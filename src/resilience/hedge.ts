@@ -89,7 +89,6 @@ class Times {
 class Hedge extends Call {
   private readonly settings: Settings;
   private readonly limits: Limits;
-  private cancel: (() => void) | undefined = undefined;
 
   constructor(upstream: Flow, scope: Scope, settings: Settings) {
     const { clock, replayBytes } = settings;
@@ -112,15 +111,15 @@ class Hedge extends Call {
       let decided = false;
       const decide = (result: Opening | Failed): void => {
         decided = true;
-        this.disarm();
+        cancel();
         resolve(result);
       };
       const settle = (attempt: Attempt, result: Opening | Failed): void => {
         if (decided) return; // both had content at the same moment
         running -= 1;
         if ("error" in result) {
-          if (failed === undefined || attempt === calls[0]) failed = result; // of two, the first call's
-          if (running === 0) decide(failed);
+          if (attempt === calls[0]) failed = result;
+          if (running === 0) decide(failed ?? result); // of two, the first call's
           return;
         }
         times.add(clock.now() - fromMs);
@@ -133,8 +132,7 @@ class Hedge extends Call {
         running += 1;
         void this.openingOf(attempt).then((result) => settle(attempt, result));
       };
-      this.cancel = clock.timeout(afterMs ?? Math.max(leastMs, times.slowMs), () => {
-        this.cancel = undefined;
+      const cancel = clock.timeout(afterMs ?? Math.max(leastMs, times.slowMs), () => {
         if (this.input.replayable && this.input.failure === undefined && this.mayCallAgain()) call();
       });
       call();
@@ -146,13 +144,7 @@ class Hedge extends Call {
     return hasTime(limits) && (limits.call?.take() ?? this.settings.budget.take());
   }
 
-  private disarm(): void {
-    this.cancel?.();
-    this.cancel = undefined;
-  }
-
   protected override onOver(outcome: CallOutcome): void {
-    this.disarm();
     if (outcome === "complete" && this.scope.limits.call === undefined) this.settings.budget.success();
   }
 }

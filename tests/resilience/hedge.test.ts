@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { each, MillraceError, type Part, type Processor, run, status, text } from "../../src/index.ts";
 import { hedge } from "../../src/resilience/hedge.ts";
+import type { Scope } from "../../src/core/scope.ts";
 import { retry } from "../../src/resilience/retry.ts";
 import { retryBudget } from "../../src/resilience/retry-budget.ts";
 import { fakeClock, watchedSource } from "../../src/testing/index.ts";
@@ -77,6 +78,83 @@ describe("R15: the second call", () => {
     await turns();
     fail[0]?.fail(errors[0]);
     expect((await soon(result)).error).toBe(errors[0]);
+    const inTurn = ending(hedge(scripted(errors.map((error, i) => [{ does: () => clock.sleep(i === 0 ? 200 : 300) }, { throws: error }])), { afterMs: 100, clock }));
+    expect((await settled(inTurn, clock, 100)).error).toBe(errors[0]);
+  });
+
+  test("when both have content at the same moment, one of them comes out, whole", async () => {
+    const clock = fakeClock();
+    const open = gate();
+    let calls = 0;
+    const closed: number[] = [];
+    const model: Processor = async function* () {
+      calls += 1;
+      const call = calls;
+      try {
+        await open.promise;
+        yield text(`${call}.1`);
+        await turns(1);
+        yield text(`${call}.2`);
+      } finally {
+        closed.push(call);
+      }
+    };
+    const result = ending(hedge(model, { afterMs: 100, clock }));
+    await clock.advance(100);
+    expect(calls).toBe(2);
+    open.open();
+    expect(await soon(result)).toMatchObject({ texts: ["1.1", "1.2"], error: undefined });
+    expect(closed).toEqual([2, 1]);
+  });
+
+  test("R14: both calls have one key", async () => {
+    const clock = fakeClock();
+    const keys: unknown[] = [];
+    const model = scripted([[{ does: (context) => keys.push((context as Scope).limits.key?.()) }, { does: () => clock.sleep(200) }, "x"]]);
+    await settled(ending(hedge(model, { afterMs: 100, clock })), clock, 100);
+    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+    expect(keys).toEqual([keys[0], keys[0]]);
+  });
+
+  test("`afterMs` may be 0: two calls at once", async () => {
+    const clock = fakeClock();
+    const model = scripted([[{ does: () => clock.sleep(1) }, "x"]]);
+    expect((await settled(ending(hedge(model, { afterMs: 0, clock })), clock, 1)).texts).toEqual(["x"]);
+    expect(model.calls).toBe(2);
+  });
+
+  test("without `afterMs` the slowest twentieth of the last hundred calls decides, in whatever order they came", async () => {
+    const clock = fakeClock();
+    const budget = retryBudget({ start: 0, perSecond: 0, perSuccess: 0, clock });
+    let takesMs = 0;
+    const model: Processor = async function* () {
+      await clock.sleep(takesMs);
+      yield text("x");
+    };
+    const hedged = hedge(model, { clock, budget });
+    const call = async (ms: number): Promise<unknown> => {
+      takesMs = ms;
+      const result = ending(hedged);
+      await clock.advance(ms);
+      return soon(result);
+    };
+    /** When the timer of the second call is due. */
+    const afterMs = async (): Promise<number> => {
+      takesMs = 1_000_000;
+      const controller = new AbortController();
+      const result = ending(hedged, "in", { signal: controller.signal });
+      await turns();
+      let ms = 0;
+      for (; clock.pending === 2 && ms < 100_000; ms += 1_000) await clock.advance(1_000);
+      controller.abort();
+      await result;
+      await clock.advance(1_000_000);
+      return ms;
+    };
+    for (let i = 40; i >= 1; i -= 1) await call(i * 1_000);
+    expect(await afterMs()).toBe(39_000);
+    for (let i = 0; i < 95; i += 1) await call(2_000);
+    expect(await afterMs()).toBe(2_000); // of the slow ones the 5 quickest are left
   });
 
   test("without `afterMs` it is made after the time that 95 % of the last calls took, a second at least", async () => {
@@ -133,6 +211,18 @@ describe("R15: the second call", () => {
     const model = scripted([[{ does: () => clock.sleep(500) }, "x"]]);
     for (let i = 0; i < 2; i += 1) await settled(ending(hedge(model, { afterMs: 100, clock, budget })), clock, 100);
     expect(model.calls).toBe(3);
+  });
+
+  test("R11: a call that comes to its end earns for the budget, one that fails or is left does not; within a retry the retry does", async () => {
+    const clock = fakeClock();
+    const budget = retryBudget({ start: 0, perSuccess: 1, perSecond: 0, clock });
+    await ending(hedge(scripted([["x"]]), { clock, budget }));
+    expect(budget.level).toBe(1);
+    await ending(hedge(scripted([[{ throws: down() }]]), { clock, budget }));
+    for await (const _ of run(hedge(scripted([["x", "y"]]), { clock, budget }), "a")) break;
+    expect(budget.level).toBe(1);
+    await ending(retry(hedge(scripted([["x"]]), { clock, budget }), { clock, budget }));
+    expect(budget.level).toBe(2);
   });
 
   test("R3: input beyond the limit is not read twice", async () => {
