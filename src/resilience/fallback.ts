@@ -31,9 +31,9 @@ export interface FallbackOptions {
   readonly when?: (error: unknown) => boolean;
   /** What is done when one fails after content was handed on: as in `retry`, with the next one. @default "fail" */
   readonly afterCommit?: AfterCommit;
-  /** Bytes of input that are kept for the next one. @default 8 MiB */
+  /** Bytes of input that are kept for the next one, 32 a part besides its content. @default 8 MiB */
   readonly replayBytes?: number;
-  /** Bytes that `"buffer"` holds back. @default 1 MiB */
+  /** Bytes that `"buffer"` holds back, 32 a part besides its content. @default 1 MiB */
   readonly bufferBytes?: number;
   /** @default the machine's clock */
   readonly clock?: Clock;

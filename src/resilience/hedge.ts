@@ -21,7 +21,7 @@ export interface HedgeOptions {
   readonly afterMs?: number;
   /** What second calls are taken from, within no `retry`. @default one of its own */
   readonly budget?: RetryBudget;
-  /** Bytes of input that are kept for the second call. @default 8 MiB */
+  /** Bytes of input that are kept for the second call, 32 a part besides its content. @default 8 MiB */
   readonly replayBytes?: number;
   /** @default the machine's clock */
   readonly clock?: Clock;

@@ -50,9 +50,9 @@ export interface RetryOptions {
    * begins anew. `"resume"` goes on where the answer broke off, if the processor can. @default "fail"
    */
   readonly afterCommit?: "fail" | "buffer" | "restart" | "resume";
-  /** Bytes of input that are kept for another attempt. @default 8 MiB */
+  /** Bytes of input that are kept for another attempt, 32 a part besides its content. @default 8 MiB */
   readonly replayBytes?: number;
-  /** Bytes that `"buffer"` holds back; behind them the answer is handed on. @default 1 MiB */
+  /** Bytes that `"buffer"` holds back, 32 a part besides its content; behind them the answer is handed on. @default 1 MiB */
   readonly bufferBytes?: number;
   /** Milliseconds for all attempts and waits together. @default no limit of its own */
   readonly totalMs?: number;
@@ -196,17 +196,17 @@ class Retry extends Call {
     const resuming = !open && this.resumes();
     if (this.nested || (!open && !resuming && this.tally.called)) return undefined;
     const root = rootOf(error);
-    if (isRefreshed(root) && !this.refreshed) {
+    if (isRefreshed(root) && !this.refreshed && hasTime(this.scope.limits)) {
       if (!resuming) this.requireReplay(error);
       this.refreshed = true;
+      this.tell({ attempt: this.begun, error: root, delayMs: 0 });
       return this.plan(resuming);
     }
     const delayMs = this.delayMs(root);
     if (delayMs === undefined) return undefined;
     if (!resuming) this.requireReplay(error);
-    const attempt = this.made;
     if (!this.grant()) return undefined;
-    this.tell({ attempt, error: root, delayMs });
+    this.tell({ attempt: this.begun, error: root, delayMs });
     if (delayMs > 0) await this.sleep(delayMs);
     return this.over ? undefined : this.plan(resuming);
   }

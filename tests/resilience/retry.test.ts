@@ -171,6 +171,26 @@ describe("what is retried", () => {
     expect(stubborn.calls).toBe(2);
   });
 
+  test("R7, R13: nor is that attempt made with less than a second of the total left; onRetry hears of it where it is", async () => {
+    const clock = fakeClock();
+    const error = new MillraceError("unauthorized", "expired", { retryable: true });
+    for (const [totalMs, calls] of [[2_499, 1], [2_500, 2]] as const) {
+      const model = scripted([[{ does: () => clock.sleep(1_500) }, { throws: error }], ["x"]]);
+      const heard: unknown[] = [];
+      await settled(ending(retry(model, { totalMs, clock, onRetry: (event) => heard.push(event) })), clock, 500);
+      expect(model.calls).toBe(calls);
+      expect(heard).toEqual(calls === 1 ? [] : [{ attempt: 1, error, delayMs: 0 }]);
+    }
+  });
+
+  test("onRetry hears which attempt failed, those with a renewed credential included", async () => {
+    const heard: unknown[] = [];
+    const errors = [down("1"), new MillraceError("unauthorized", "2", { retryable: true }), down("3")];
+    const model = scripted([...errors.map((error) => [{ throws: error }]), ["x"]]);
+    expect((await ending(retry(model, { ...quick, onRetry: (event) => heard.push(event) }))).texts).toEqual(["x"]);
+    expect(heard).toEqual(errors.map((error, i) => ({ attempt: i + 1, error, delayMs: 0 })));
+  });
+
   test("R3: an error of the input is not the processor's: it passes as it is, and nothing is tried again", async () => {
     const error = down("input");
     for (const reads of [0, 1]) {
@@ -231,11 +251,11 @@ describe("R3: replay", () => {
   test("input beyond the limit counts as committed: no further attempt, and the error says so", async () => {
     const cause = down();
     const model = scripted([[{ throws: cause }], ["x"]]);
-    const { error } = await ending(retry(model, { ...quick, replayBytes: 3 }), ["ab", "cd"]);
-    expect(error).toMatchObject({ code: "interrupted", message: expect.stringContaining("replayBytes (3)"), partial: { parts: 0, text: "" } });
+    const { error } = await ending(retry(model, { ...quick, replayBytes: 67 }), ["ab", "cd"]);
+    expect(error).toMatchObject({ code: "interrupted", message: expect.stringContaining("replayBytes (67)"), partial: { parts: 0, text: "" } });
     expect((error as Error).cause).toBe(cause);
     expect(model.calls).toBe(1);
-    expect((await ending(retry(scripted([[{ throws: down() }], ["x"]]), { ...quick, replayBytes: 4 }), ["ab", "cd"])).texts).toEqual(["x"]);
+    expect((await ending(retry(scripted([[{ throws: down() }], ["x"]]), { ...quick, replayBytes: 68 }), ["ab", "cd"])).texts).toEqual(["x"]);
   });
 
   test("beyond the limit, a failure that would not have been retried comes out as it is", async () => {
@@ -478,15 +498,22 @@ describe("R4: after the commit point", () => {
 
   test("`buffer` hands on what is larger than `bufferBytes`; then a failure is `interrupted`", async () => {
     const model = scripted([["abcd", "e", { throws: down() }], ["y"]]);
-    const { texts: seen, error } = await ending(retry(model, { ...quick, afterCommit: "buffer", bufferBytes: 4 }));
+    const { texts: seen, error } = await ending(retry(model, { ...quick, afterCommit: "buffer", bufferBytes: 36 }));
     expect(seen).toEqual(["abcd", "e"]);
     expect(isMillraceError(error, "interrupted")).toBe(true);
     expect(model.calls).toBe(1);
   });
 
+  test("`buffer` does not hold back parts without content for ever", async () => {
+    const endless = async function* (): AsyncGenerator<Part> {
+      for (;;) yield text("");
+    };
+    expect((await ending(pipe(retry(endless, { ...quick, afterCommit: "buffer", bufferBytes: 10_000 }), take(2)))).texts).toEqual(["", ""]);
+  });
+
   test("`buffer` holds back as much as `bufferBytes`", async () => {
     const model = scripted([["abcd", { throws: down() }], ["y"]]);
-    expect((await ending(retry(model, { ...quick, afterCommit: "buffer", bufferBytes: 4 }))).texts).toEqual(["y"]);
+    expect((await ending(retry(model, { ...quick, afterCommit: "buffer", bufferBytes: 36 }))).texts).toEqual(["y"]);
   });
 
   test("`restart` is refused at the first pull where what leaves is final", async () => {
@@ -699,7 +726,11 @@ describe("options", () => {
     [{ afterCommit: "continue" as never }, "afterCommit"],
     [{ retryIf: true as never }, "retryIf"],
     [{ budget: {} as never }, "budget"],
+    [{ budget: null as never }, "budget"],
+    [{ budget: 10 as never }, "budget"],
     [{ budget: { take: () => true } as never }, "budget"],
+    [{ budget: { take: () => true, success: true } as never }, "budget"],
+    [{ budget: { take: true, success: () => {} } as never }, "budget"],
   ])("%o is refused by name", (options, name) => {
     expect(() => retry(opaque, options)).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(`retry: ${name} must be`) }));
   });

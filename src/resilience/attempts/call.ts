@@ -39,7 +39,6 @@ export abstract class Call extends ToldFlow {
   private live: Flow | null = null;
   private direct: Required<Flow> | null = null;
   private readonly ready = new Fifo<Part>();
-  private driving = false;
   private complete = false;
   private epoch = 0;
   private closing: Promise<void> | undefined = undefined;
@@ -116,7 +115,7 @@ export abstract class Call extends ToldFlow {
     const part = this.take();
     if (part !== undefined) return part;
     if (this.complete) return this.last();
-    if (!this.driving) void this.drive(undefined);
+    void this.drive(undefined);
     return WAIT;
   }
 
@@ -165,7 +164,6 @@ export abstract class Call extends ToldFlow {
 
   /** Makes attempts until one comes to the commit point, or `next` knows no more. */
   private async drive(start: Failure | undefined): Promise<void> {
-    this.driving = true;
     let failure = start;
     try {
       for (;;) {
@@ -186,8 +184,6 @@ export abstract class Call extends ToldFlow {
       }
     } catch (error) {
       return this.fail(error);
-    } finally {
-      this.driving = false;
     }
     const part = this.take() ?? this.last();
     if (part !== WAIT) this.answer(part);

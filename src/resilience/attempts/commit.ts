@@ -24,8 +24,6 @@ export class Tally {
   private text = "";
   private readonly deltas: string[] = [];
   private usage: Usage | undefined = undefined;
-  /** Nothing but text of the main stream was handed on. */
-  plain = true;
   /** A tool call was handed on: somebody may have acted on it. */
   called = false;
 
@@ -38,7 +36,6 @@ export class Tally {
       if (this.deltas.push(part.text) === joinedAtOnce) this.join();
       return;
     }
-    this.plain = false;
     if (kind === "toolCall") this.called = true;
     else if (kind === "finish") this.usage = part.usage;
   }

@@ -1,4 +1,6 @@
 /**
+ * What the requests of one call have in common.
+ *
  * @module
  */
 import type { Limits, LogicalCall } from "../../core/limits.ts";

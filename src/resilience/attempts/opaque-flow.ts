@@ -62,10 +62,7 @@ export class OpaqueFlow extends ToldFlow {
     this.ask();
   };
 
-  private readonly onThrown = (error: unknown): void => {
-    this.pending = false;
-    if (!this.over) this.fail(error, true);
-  };
+  private readonly onThrown = (error: unknown): void => this.onError(error);
 
   override onPart(part: Part): void {
     const { reader } = this;
@@ -81,7 +78,8 @@ export class OpaqueFlow extends ToldFlow {
   }
 
   override onError(error: unknown): void {
-    this.onThrown(error);
+    this.pending = false;
+    if (!this.over) this.fail(error, true);
   }
 
   /** What has thrown by itself is over, and is not returned again. */

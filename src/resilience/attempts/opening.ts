@@ -5,9 +5,9 @@
  */
 import { DONE, isPart } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
+import { weightOf } from "../part-weight.ts";
 import type { Attempt } from "./attempt.ts";
 import { isContent } from "./commit.ts";
-import { weightOf } from "./replay.ts";
 
 /** What an attempt made so far. */
 export interface Opening {

@@ -5,8 +5,8 @@
  */
 import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
-import { sizeOf } from "../../core/part-size.ts";
 import { left } from "../../core/scope.ts";
+import { weightOf } from "../part-weight.ts";
 
 /** Opens its flow once, ever; each reader gets all of it from the start. */
 export class ReplayedInput {
@@ -143,15 +143,6 @@ export class ReplayedInput {
     this.closing = this.end === undefined ? allClosed([this.upstream.close(why)]) : undefined;
     this.closing?.catch(ignore); // told to whoever waits for it
     return this.closing;
-  }
-}
-
-/** Bytes of a part. What a value that is no JSON weighs is unknown; it is kept by reference all the same. */
-export function weightOf(part: Part): number {
-  try {
-    return sizeOf(part);
-  } catch {
-    return 0;
   }
 }
 
