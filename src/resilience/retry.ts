@@ -237,7 +237,7 @@ class Retry extends Call {
 
   protected override told(error: unknown): unknown {
     const told = super.told(error);
-    if (!this.nested && this.input.failure === undefined) noteAttempts(told, this.made + (this.refreshed ? 1 : 0));
+    if (!this.nested && !this.isOfInput(error)) noteAttempts(told, this.made + (this.refreshed ? 1 : 0));
     return told;
   }
 }

@@ -169,6 +169,7 @@ describe("with others", () => {
 describe("options", () => {
   test("what is no processor is refused by its place, options by name", () => {
     expect(() => fallback("x" as never)).toThrow(/fallback: argument 1 must be a processor, or an object with one, got "x"/);
+    expect(() => fallback(opaque, null as never)).toThrow(/fallback: argument 2 must be a processor, or an object with one, got null/);
     expect(() => fallback(opaque, { processor: 5 } as never)).toThrow(/fallback: argument 2 must be/);
     expect(() => fallback(opaque, {}, opaque)).toThrow(/fallback: argument 2 must be/);
     expect(() => fallback(opaque, { processor: opaque, when: 1 } as never)).toThrow(/fallback: when of argument 2 must be a function/);

@@ -206,6 +206,25 @@ describe("what is retried", () => {
   });
 });
 
+test("R2, R3: where the processor fails by itself behind an input that has failed, its failure comes out, as `interrupted` after content; nothing is tried again", async () => {
+  for (const content of [true, false]) {
+    const own = down("own");
+    let calls = 0;
+    const careless: Processor = async function* (input) {
+      calls += 1;
+      const iterator = input[Symbol.asyncIterator]();
+      await iterator.next();
+      if (content) yield text("x");
+      await iterator.next().catch(() => {});
+      throw own;
+    };
+    const { error } = await ending(retry(careless, quick), watchedSource(["a"], { failAt: 1, error: down("input") }));
+    if (content) expect(error).toMatchObject({ code: "interrupted", cause: own, partial: { text: "x" }, attempts: 1 });
+    else expect(error).toBe(own);
+    expect(calls).toBe(1);
+  }
+});
+
 describe("R3: replay", () => {
   test("a replay gives the recorded parts, then goes on with the live input", async () => {
     const more = gate();

@@ -240,9 +240,15 @@ export abstract class Call extends ToldFlow {
     throw new MillraceError("interrupted", message, { cause: error, partial: this.tally.delivered, attempts: this.begun });
   }
 
+  /** The input's own failure is nobody's here. */
+  protected isOfInput(error: unknown): boolean {
+    const { failure } = this.input;
+    return failure !== undefined && failure.error === error;
+  }
+
   /** What the consumer is told: the very error, or after content that the answer broke off. */
   protected told(error: unknown): unknown {
-    if (this.input.failure !== undefined || !this.committed) return error;
+    if (!this.committed || this.isOfInput(error)) return error;
     return interrupted(this.options.name, error, this.tally, this.begun);
   }
 

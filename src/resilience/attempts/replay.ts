@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
+import { DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
 import { left } from "../../core/scope.ts";
 import { weightOf } from "../part-weight.ts";
@@ -140,7 +140,7 @@ export class ReplayedInput {
     if (this.closed) return this.closing;
     this.closed = true;
     this.parts.length = 0;
-    this.closing = this.end === undefined ? allClosed([this.upstream.close(why)]) : undefined;
+    this.closing = this.end === undefined ? this.upstream.close(why) : undefined;
     this.closing?.catch(ignore); // told to whoever waits for it
     return this.closing;
   }
