@@ -107,6 +107,26 @@ describe("R15: the second call", () => {
     expect(closed).toEqual([2, 1]);
   });
 
+  test("S19: the end waits for the `finally` of the other call, where that can unwind", async () => {
+    const clock = fakeClock();
+    const log: string[] = [];
+    let calls = 0;
+    const model: Processor = async function* (input) {
+      calls += 1;
+      if (calls === 2) return yield text("x");
+      try {
+        for await (const _ of input);
+      } finally {
+        await turns(2);
+        log.push("unwound");
+      }
+    };
+    const result = ending(hedge(model, { afterMs: 100, clock }), watchedSource([], { stallAt: 0 })).then(() => log.push("end"));
+    await clock.advance(100);
+    await soon(result);
+    expect(log).toEqual(["unwound", "end"]);
+  });
+
   test("R14: both calls have one key", async () => {
     const clock = fakeClock();
     const keys: unknown[] = [];

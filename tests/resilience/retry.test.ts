@@ -65,10 +65,15 @@ describe("the commit point", () => {
   });
 
   test("R1: no more than 1,024 empty deltas are held back", async () => {
+    let given = 0;
     const endless = async function* (): AsyncGenerator<Part> {
-      for (;;) yield text("");
+      for (;;) {
+        given += 1;
+        yield text("");
+      }
     };
     expect((await ending(pipe(retry(endless), take(2)))).texts).toEqual(["", ""]);
+    expect(given).toBe(1_024);
   });
 
   test("R2: status parts of attempts after the first say which one they are of", async () => {
@@ -106,6 +111,16 @@ describe("the commit point", () => {
     expect((await ending(retry(pipe(inner, gather), quick))).texts).toEqual(["y"]);
   });
 
+  test("failures are looked for behind eight that say `interrupted`, and no further", async () => {
+    for (const [depth, calls] of [[8, 2], [9, 1]] as const) {
+      let error = down();
+      for (let i = 0; i < depth; i += 1) error = new MillraceError("interrupted", "cut", { cause: error });
+      const model = scripted([[{ throws: error }], ["x"]]);
+      await ending(retry(model, quick));
+      expect(model.calls).toBe(calls);
+    }
+  });
+
   test("a processor that works part by part is one call", async () => {
     let calls = 0;
     const flaky = each((part) => {
@@ -139,7 +154,10 @@ describe("what is retried", () => {
     const { error } = await ending(retry(model, quick));
     expect(error).toBe(errors[2]);
     expect(error).toMatchObject({ attempts: 3 });
+    expect(Object.keys(error as Error)).toContain("attempts"); // logs show it
     expect(model.calls).toBe(3);
+    const frozen = Object.freeze(down());
+    expect((await ending(retry(scripted([[{ throws: frozen }]]), quick))).error).toBe(frozen);
   });
 
   test("retryIf decides, and hears the attempt", async () => {
@@ -579,6 +597,15 @@ describe("R4: after the commit point", () => {
     expect(error).toMatchObject({ partial: { parts: 200, text: long.join("") } });
     const restarted = await ending(retry(scripted([[...long, { throws: down() }], ["x", { throws: down() }]]), { ...quick, attempts: 2, afterCommit: "restart" }));
     expect(restarted.error).toMatchObject({ partial: { parts: 1, text: "x" } });
+  });
+
+  test("`partial` says nothing of the usage of what was taken back, and holds a mebibyte of text at most", async () => {
+    const counted = finish({ reason: "stop", usage: { outputTokens: 2 } });
+    const { error } = await ending(retry(scripted([["x", counted, { throws: down() }], ["y", { throws: down() }]]), { ...quick, attempts: 2, afterCommit: "restart" }));
+    expect((error as MillraceError).partial).toEqual({ parts: 1, text: "y" });
+    const long = await ending(retry(scripted([[...Array.from({ length: 200 }, () => "x".repeat(16_384)), { throws: down() }]]), quick));
+    const { partial } = long.error as MillraceError;
+    expect([partial?.parts, partial?.text.length]).toEqual([200, 1_048_576]);
   });
 
   test("`restart` is none once a tool call was handed on", async () => {

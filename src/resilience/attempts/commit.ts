@@ -86,5 +86,5 @@ export function rootOf(error: unknown): unknown {
 
 /** Notes on an error how many requests were made; an error that cannot be written on stays as it is. */
 export function noteAttempts(error: unknown, attempts: number): void {
-  if (isMillraceError(error)) Reflect.defineProperty(error, "attempts", { value: attempts, enumerable: true, configurable: true, writable: true });
+  if (isMillraceError(error)) Reflect.set(error, "attempts", attempts);
 }
