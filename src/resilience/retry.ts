@@ -169,9 +169,6 @@ class Retry extends Call {
 
   protected override next(failure: Failure | undefined): Try | undefined | Promise<Try | undefined> {
     if (failure !== undefined) return this.again(failure);
-    if (this.settings.afterCommit === "restart" && this.scope.limits.final === true) {
-      throw new MillraceError("missing_config", 'retry: afterCommit "restart" takes back what was handed on, which a sink cannot; use "buffer"');
-    }
     this.made = 1;
     return this.plan(false);
   }
@@ -188,7 +185,8 @@ class Retry extends Call {
 
   private plan(resuming: boolean): Try {
     const { resume, limits } = this;
-    if (resume !== undefined && resuming) return { processor: resume.rest(), limits, mark: resume.follow, continues: true };
+    const rest = resuming ? resume?.rest() : undefined;
+    if (rest !== undefined) return { processor: rest, limits, mark: resume?.follow, continues: true };
     return { processor: this.settings.processor, limits, mark: resume?.follow };
   }
 

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { each, finish, MillraceError, type Part, pipe, type Processor, run, status, text, toolCall } from "../../src/index.ts";
+import { processorOf } from "../../src/core/pipeline.ts";
+import { Attempt } from "../../src/resilience/attempts/attempt.ts";
 import { fallback } from "../../src/resilience/fallback.ts";
 import { retry } from "../../src/resilience/retry.ts";
 import { timeout } from "../../src/resilience/timeout.ts";
@@ -96,6 +98,15 @@ describe("who answers", () => {
     expect(await run(restarting, "a").text()).toBe("y");
     const acted = fallback(scripted([[toolCall({ id: "1", name: "n", arguments: {} }), { throws: down() }]]), scripted([["y"]]), { afterCommit: "restart" });
     expect((await ending(acted)).error).toMatchObject({ code: "interrupted" });
+  });
+
+  test("R4: `restart` is refused at the first pull where what leaves is final", async () => {
+    const into = (final: boolean): Processor => {
+      const restarting = fallback(scripted([["x"]]), scripted([["y"]]), { afterCommit: "restart" });
+      return processorOf([{ kind: "flow", name: "sink", open: (upstream, scope) => new Attempt(restarting, upstream, scope, { number: 1, limits: { final } }).flow }]);
+    };
+    expect((await ending(into(true))).error).toMatchObject({ code: "missing_config", message: expect.stringContaining('fallback: afterCommit "restart"') });
+    expect((await ending(into(false))).texts).toEqual(["x"]);
   });
 
   test("R4: `buffer` hands on whole answers only", async () => {

@@ -84,7 +84,6 @@ export abstract class Call extends ToldFlow {
 
   /** Another attempt came through. */
   protected discard(attempt: Attempt, why: unknown): void {
-    this.running.delete(attempt);
     const unwound = attempt.giveUp(why)?.catch(ignore); // its failures are nobody's any more
     if (unwound !== undefined) this.unwinding.push(unwound);
   }
@@ -169,7 +168,8 @@ export abstract class Call extends ToldFlow {
       for (;;) {
         await (failure === undefined ? undefined : this.drop(failure.error)); // the reader is told after its read has returned
         if (this.over) return;
-        if (failure !== undefined && this.stands(failure)) throw failure.error;
+        if (failure === undefined) this.requireReader();
+        else if (this.stands(failure)) throw failure.error;
         const planned = this.next(failure);
         const next = isPromise(planned) ? await planned : planned;
         if (this.over) return;
@@ -187,6 +187,13 @@ export abstract class Call extends ToldFlow {
     }
     const part = this.take() ?? this.last();
     if (part !== WAIT) this.answer(part);
+  }
+
+  /** Refuses to take back what goes into a sink. */
+  private requireReader(): void {
+    const { name, afterCommit } = this.options;
+    if (afterCommit !== "restart" || this.scope.limits.final !== true) return;
+    throw new MillraceError("missing_config", `${name}: afterCommit "restart" takes back what was handed on, which a sink cannot; use "buffer"`);
   }
 
   /** Is there nothing to be done about it? */
@@ -220,10 +227,7 @@ export abstract class Call extends ToldFlow {
   /** Waits; leaving ends it. */
   protected sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.options.clock.timeout(ms, () => {
-        this.wake = undefined;
-        resolve();
-      });
+      const cancel = this.options.clock.timeout(ms, resolve);
       this.wake = () => {
         cancel();
         resolve();
@@ -283,9 +287,7 @@ export abstract class Call extends ToldFlow {
   private end(outcome: CallOutcome, error?: unknown): void {
     this.over = true;
     this.goLive(null);
-    this.ready.clear();
     this.wake?.();
-    this.wake = undefined;
     this.scope.release();
     this.onOver(outcome, error);
   }

@@ -30,10 +30,10 @@ export class Resume {
     return part;
   };
 
-  /** The rest of the answer, as a processor that reads no input. */
-  rest(): Processor {
+  /** The rest of the answer, as a processor that reads no input; nothing where none is possible. */
+  rest(): Processor | undefined {
     const { resumption, last } = this;
-    if (last === undefined) throw new MillraceError("interrupted", "retry: there is no part to resume behind");
+    if (last === undefined) return undefined;
     let expected = last.number + 1;
     const check = (part: Part): Part | undefined => {
       const number = resumption.numberOf(part);
