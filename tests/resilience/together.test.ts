@@ -88,7 +88,17 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     "retry of timeout": (processor) => retry(timeout(processor, { clock }), { clock }),
     "timeout of retry": (processor) => timeout(retry(processor, { clock }), { clock }),
   };
-  const inside = { "part functions": each((part) => part), "an opaque stage": opaque };
+  const signals: AbortSignal[] = [];
+  const inside: Readonly<Record<string, Processor>> = {
+    "part functions": each((part, context) => {
+      signals.push(context.signal);
+      return part;
+    }),
+    "an opaque stage": async function* (input, context) {
+      if (context !== undefined) signals.push(context.signal);
+      yield* input;
+    },
+  };
   const byPromise = async (flow: Flow): Promise<Awaited<Pulled>> => flow.pull();
   const told = (flow: Flow): Promise<Awaited<Pulled>> =>
     new Promise((resolve, reject) => {
@@ -98,8 +108,8 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     });
   const forms = Object.entries(wrappers).flatMap(([name, wrap]) =>
     Object.entries(inside).flatMap(([what, processor]) =>
-      [byPromise, told].map((read) => [`${name} of ${what}, ${read.name}`, (upstream: Flow) => {
-        const scope = new Scope({}, { emit: () => {} });
+      [byPromise, told].map((read) => [`${name} of ${what}, ${read.name}`, (upstream: Flow, scope = new Scope({}, { emit: () => {} })) => {
+        signals.length = 0;
         return flowOf(openPlan(planFor(wrap(processor)), upstream, scope), scope);
       }, read] as const),
     ),
@@ -112,6 +122,7 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     for (let i = 0; i < 5; i += 1) seen.push(await soon(read(flow)));
     expect(seen.every((it, i) => it === (parts[i] ?? DONE))).toBe(true);
     expect([await flow.close(new Error("late")), await read(flow), clock.pending]).toEqual([undefined, DONE, 0]);
+    expect([signals.length > 0, signals.some((signal) => signal.aborted)]).toEqual([true, false]);
   });
 
   test.each(forms)("%s: is rejected with the reason when it leaves while it waits, and waits for what is behind", async (_, open, read) => {
@@ -129,10 +140,10 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     const why = new Error("enough");
     const waiting = read(flow).then(() => "nothing", (error: unknown) => error);
     await turns(1);
-    await soon(Promise.resolve(flow.close(why)));
+    void flow.close(why);
+    await soon(Promise.resolve(flow.close(new Error("again"))));
     expect(unwound).toBe(true);
     expect(await soon(waiting)).toBe(why);
-    await flow.close(new Error("again"));
     expect([await read(flow), closes, clock.pending]).toEqual([DONE, 1, 0]);
   });
 
@@ -146,6 +157,36 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     const flow = open(failing);
     await soon(read(flow));
     await expect(soon(read(flow))).rejects.toBe(error);
-    expect([await read(flow), pulls, clock.pending]).toEqual([DONE, 2, 0]);
+    expect(clock.pending).toBe(0);
+    expect([await read(flow), pulls]).toEqual([DONE, 2]);
+  });
+
+  test.each(forms)("%s: is let go by the run around it when it has ended, failed or left", async (_, open, read) => {
+    if (!("gc" in globalThis)) return;
+    const scope = new Scope({}, { emit: () => {} });
+    const gone: WeakRef<object>[] = [];
+    const once = async (how: "ends" | "fails" | "leaves"): Promise<void> => {
+      let pulls = 0;
+      const last = { ends: () => DONE, fails: () => Promise.reject(new Error("input")), leaves: () => new Promise<Part>(() => {}) } as const;
+      const flow = open({ pull: () => (pulls++ === 0 ? text("a") : last[how]()), close: () => undefined }, scope);
+      gone.push(new WeakRef(flow));
+      await read(flow);
+      const next = read(flow).catch(() => {});
+      if (how === "leaves") void flow.close(new Error("enough"));
+      await next;
+    };
+    for (const how of ["ends", "fails", "leaves"] as const) for (let i = 0; i < 10; i += 1) await once(how);
+    await turns(2);
+    (globalThis as unknown as { gc(): void }).gc();
+    expect(gone.filter((flow) => flow.deref() !== undefined).length).toBeLessThan(3);
+  });
+
+  test("a time that is up is told once", async () => {
+    const scope = new Scope({}, { emit: () => {} });
+    const flow = flowOf(openPlan(planFor(timeout(opaque, { firstPartMs: 10, clock })), { pull: () => new Promise(() => {}), close: () => undefined }, scope), scope);
+    const late = expect(byPromise(flow)).rejects.toMatchObject({ phase: "firstPart" });
+    await clock.advance(10);
+    await late;
+    expect([await soon(byPromise(flow)), clock.pending]).toEqual([DONE, 0]);
   });
 });
