@@ -108,7 +108,7 @@ class Timed extends ToldFlow {
     }
     if (this.over) return DONE;
     if (!this.begun) this.begin();
-    const told = this.readFrom(this.attempt.flow);
+    const told = this.attempt.flow.pullFor(this);
     if (isPart(told)) return this.hand(told);
     if (told === DONE) return this.end();
     this.waiting.start();

@@ -54,6 +54,7 @@ describe("who answers", () => {
     ["a refusal", () => new MillraceError("refused", "no"), false],
     ["a missing key", () => new MillraceError("missing_config", "no key"), false],
     ["a total that ran out", () => new MillraceError("timeout", "late", { phase: "total", retryable: false }), false],
+    ["what is wrong in this process, though it claims to pass", () => new MillraceError("unavailable", "x", { scope: "process" }), false],
     ["a bug", () => new TypeError("bug"), false],
   ])("R4: falls back, or not, on %s", async (_, make, falls) => {
     const error = make();
@@ -89,7 +90,7 @@ describe("who answers", () => {
     const other = scripted([["y"]]);
     const { texts: seen, error } = await ending(fallback(scripted([["x", { throws: down() }]]), other));
     expect([seen, other.calls]).toEqual([["x"], 0]);
-    expect(error).toMatchObject({ code: "interrupted", partial: { parts: 1, text: "x" } });
+    expect(error).toMatchObject({ code: "interrupted", message: "fallback: broke off after 1 parts: down", partial: { parts: 1, text: "x" } });
   });
 
   test("R4: `restart` takes back half an answer and has the next one answer; not after a tool call", async () => {

@@ -245,6 +245,37 @@ describe("R15: the second call", () => {
     expect(budget.level).toBe(2);
   });
 
+  test("R12: within a retry of one attempt it is not made", async () => {
+    const clock = fakeClock();
+    const model = scripted([[{ does: () => clock.sleep(500) }, "x"]]);
+    expect((await settled(ending(retry(hedge(model, { afterMs: 100, clock }), { attempts: 1, clock })), clock, 100)).texts).toEqual(["x"]);
+    expect(model.calls).toBe(1);
+  });
+
+  test("R3: input that grows beyond the limit while both calls read it comes to both, whole, whichever is quicker", async () => {
+    const clock = fakeClock();
+    const more = gate();
+    const input = Array.from({ length: 40 }, (_, i) => String(i));
+    const source = watchedSource(input, { wait: (index) => (index === 1 ? more.promise : undefined) });
+    const read: string[][] = [];
+    const model: Processor = async function* (parts) {
+      const mine: string[] = [];
+      read.push(mine);
+      const call = read.length;
+      for await (const part of parts) {
+        mine.push(...texts([part]));
+        if (call === 2 && mine.length % 7 === 0) await turns(1);
+      }
+      await clock.sleep(call === 1 ? 1_000 : 500);
+      yield text(String(call));
+    };
+    const result = ending(hedge(model, { afterMs: 100, clock, replayBytes: 100 }), source);
+    await clock.advance(100);
+    more.open();
+    expect((await settled(result, clock, 100)).texts).toEqual(["2"]);
+    expect([read, source.pulls]).toEqual([[input, input], 41]);
+  });
+
   test("R3: input beyond the limit is not read twice", async () => {
     const clock = fakeClock();
     const model = scripted([[{ does: () => clock.sleep(500) }, "x"]]);

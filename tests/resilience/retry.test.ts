@@ -35,6 +35,13 @@ describe("the commit point", () => {
     expect(model.calls).toBe(1);
   });
 
+  test("R2: it says how much came, of which service", async () => {
+    const model = scripted([[json(1), "x", { throws: new MillraceError("unavailable", "gone", { service: "s" }) }]]);
+    const { error } = await ending(retry(model, quick));
+    expect(error).toMatchObject({ message: "retry: broke off after 2 parts: gone", service: "s", partial: { parts: 2 } });
+    expect(Object.keys((await ending(retry(scripted([["x", { throws: down() }]]), quick))).error as Error)).not.toContain("service");
+  });
+
   test("R2: an error that is `interrupted` already is kept", async () => {
     const error = new MillraceError("interrupted", "broke off", { cause: down() });
     expect((await ending(retry(scripted([["x", { throws: error }]]), quick))).error).toBe(error);
@@ -171,6 +178,13 @@ describe("what is retried", () => {
     expect(heard).toEqual([["a", 1], ["b", 2]]);
   });
 
+  test("retryIf is not asked behind the last attempt", async () => {
+    const heard: number[] = [];
+    const retryIf = (_error: unknown, attempt: number): boolean => heard.push(attempt) > 0;
+    await ending(retry(scripted([[{ throws: down() }]]), { ...quick, attempts: 2, retryIf }));
+    expect(heard).toEqual([1]);
+  });
+
   test("what retryIf throws is the failure", async () => {
     const error = new Error("rule");
     const retryIf = (): boolean => {
@@ -220,6 +234,7 @@ describe("what is retried", () => {
       };
       const seen = await ending(retry(echo, quick), source);
       expect([seen.error === error, calls, seen.texts.length]).toEqual([true, 1, reads]);
+      expect(error.attempts).toBeUndefined(); // nothing is written on what is not the processor's
     }
   });
 });
@@ -397,6 +412,7 @@ describe("R8 to R10: waits", () => {
     expect(await waits({ random: () => 0 }, [busy(3_000)])).toEqual([3_000]);
     expect(await waits({}, [busy(3_000)])).toEqual([3_300.0000000000005]);
     expect(await waits({}, [busy(0)])).toEqual([0]);
+    expect(await waits({ random: () => 0, maxHintMs: 3_000 }, [busy(3_000)])).toEqual([3_000]);
     expect(await waits({ random: () => 0 }, [busy(Number.NaN), busy(-5)])).toEqual([0, 0]);
   });
 
@@ -499,6 +515,8 @@ describe("R11, R12: one layer, within a budget", () => {
     expect(budget.level).toBeCloseTo(0.9);
     await clock.advance(1_000);
     expect(budget.take()).toBe(true);
+    await clock.advance(2_000);
+    expect(budget.level).toBeCloseTo(0.2);
     await clock.advance(3_600_000);
     expect(budget.level).toBe(2);
   });
@@ -508,8 +526,19 @@ describe("R11, R12: one layer, within a budget", () => {
       const model = scripted([[{ throws: down() }]]);
       const { error } = await ending(retry(pipe(opaque, wrap(retry(model, { ...quick, attempts: 5 }))), { ...quick, attempts: 3 }));
       expect(model.calls).toBe(3);
-      expect(error).toMatchObject({ attempts: 3 });
+      expect(error).toMatchObject({ code: "unavailable", attempts: 3 });
     }
+    const clock = fakeClock();
+    const [outer, inner] = [retryBudget({ start: 0, perSuccess: 1, perSecond: 0, clock }), retryBudget({ start: 0, perSuccess: 1, perSecond: 0, clock })];
+    await ending(retry(retry(scripted([["x"]]), { budget: inner }), { budget: outer }));
+    expect([outer.level, inner.level]).toEqual([1, 0]);
+  });
+
+  test.each(["capacity", "start", "perSuccess", "perSecond"])("a budget's %s is a number from 0", (name) => {
+    for (const value of [-1, Number.NaN, Infinity, "1" as never]) {
+      expect(() => retryBudget({ [name]: value })).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(`retryBudget: ${name} must be a number from 0`) }));
+    }
+    expect(() => retryBudget({ [name]: 0 })).not.toThrow();
   });
 
   test("R14: the attempts of one call have one key, calls have different ones", async () => {

@@ -167,7 +167,7 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     const gone: WeakRef<object>[] = [];
     const once = async (how: "ends" | "fails" | "leaves"): Promise<void> => {
       let pulls = 0;
-      const last = { ends: () => DONE, fails: () => Promise.reject(new Error("input")), leaves: () => new Promise<Part>(() => {}) } as const;
+      const last: Readonly<Record<typeof how, () => Pulled>> = { ends: () => DONE, fails: () => Promise.reject(new Error("input")), leaves: () => new Promise(() => {}) };
       const flow = open({ pull: () => (pulls++ === 0 ? text("a") : last[how]()), close: () => undefined }, scope);
       gone.push(new WeakRef(flow));
       await read(flow);
@@ -179,6 +179,28 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     await turns(2);
     (globalThis as unknown as { gc(): void }).gc();
     expect(gone.filter((flow) => flow.deref() !== undefined).length).toBeLessThan(3);
+  });
+
+  test.each(Object.entries(wrappers))("%s: of what fails by itself the input is closed, which is waited for", async (_, wrap) => {
+    const error = new Error("bug");
+    let unwound = 0;
+    const source = async function* (): AsyncGenerator<Part> {
+      try {
+        for (;;) yield text("a");
+      } finally {
+        await turns(2);
+        unwound += 1;
+      }
+    };
+    const careless: Processor = async function* (input) {
+      for await (const part of input) {
+        yield part;
+        throw error;
+      }
+    };
+    const failed = await run(pipe(wrap(careless), each((part) => part)), source()).collect().catch((thrown: unknown) => thrown);
+    expect(unwound).toBe(1);
+    expect(failed === error || (failed as Error).cause === error).toBe(true);
   });
 
   test("a time that is up is told once", async () => {

@@ -31,7 +31,7 @@ export interface AttemptOptions {
 /** Opens a processor over an input of its own. Nothing runs before the first pull of `flow`. */
 export class Attempt {
   readonly number: number;
-  readonly flow: Flow;
+  readonly flow: Required<Flow>;
   private readonly scope: Scope;
   private over = false;
   /** What was busy when it was given up. */
@@ -89,7 +89,7 @@ export class Attempt {
   }
 }
 
-function flowOf({ input, operations }: Opened, scope: Scope): Flow {
+function flowOf({ input, operations }: Opened, scope: Scope): Required<Flow> {
   return operations.length === 0 && input instanceof OpaqueSource ? new OpaqueFlow(input, scope) : new Tried(input, operations, scope);
 }
 

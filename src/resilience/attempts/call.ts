@@ -5,7 +5,7 @@
  */
 import { MillraceError } from "../../core/errors.ts";
 import { Fifo } from "../../core/fifo.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, isPromise, type Reader, tells, WAIT } from "../../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, isPromise, type Reader, WAIT } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
 import { reset } from "../../core/reset.ts";
 import { left, type Scope } from "../../core/scope.ts";
@@ -36,10 +36,8 @@ export abstract class Call extends ToldFlow {
   /** The attempt that came through. */
   private elected: Attempt | undefined = undefined;
   /** Its parts, once all that was held back before is handed on. */
-  private live: Flow | null = null;
-  private direct: Required<Flow> | null = null;
+  private live: Required<Flow> | null = null;
   private readonly ready = new Fifo<Part>();
-  private complete = false;
   private epoch = 0;
   private closing: Promise<void> | undefined = undefined;
   private wake: (() => void) | undefined = undefined;
@@ -90,9 +88,9 @@ export abstract class Call extends ToldFlow {
 
   // Each part comes this way: the usual case is written out.
   override pullFor(reader: Reader): Told {
-    const { direct } = this;
-    if (direct === null) return super.pullFor(reader);
-    const told = direct.pullFor(this);
+    const { live } = this;
+    if (live === null) return super.pullFor(reader);
+    const told = live.pullFor(this);
     if (isPart(told)) return this.hand(told);
     if (told === WAIT || this.last() === WAIT) {
       this.reader = reader;
@@ -104,7 +102,7 @@ export abstract class Call extends ToldFlow {
   protected override read(): Told {
     const { live } = this;
     if (live === null) return this.first();
-    const told = this.readFrom(live);
+    const told = live.pullFor(this);
     if (isPart(told)) return this.hand(told);
     return told === DONE ? this.last() : WAIT;
   }
@@ -113,7 +111,6 @@ export abstract class Call extends ToldFlow {
     if (this.over) return DONE;
     const part = this.take();
     if (part !== undefined) return part;
-    if (this.complete) return this.last();
     void this.drive(undefined);
     return WAIT;
   }
@@ -139,7 +136,7 @@ export abstract class Call extends ToldFlow {
 
   override onError(error: unknown): void {
     if (this.over) return;
-    this.goLive(null);
+    this.live = null;
     void this.drive({ error, open: false });
   }
 
@@ -147,13 +144,8 @@ export abstract class Call extends ToldFlow {
   private take(): Part | undefined {
     const part = this.ready.shift();
     if (part === undefined) return undefined;
-    if (this.ready.length === 0 && !this.complete) this.goLive(this.elected?.flow ?? null);
+    if (this.ready.length === 0) this.live = this.elected?.flow ?? null;
     return this.hand(part);
-  }
-
-  private goLive(live: Flow | null): void {
-    this.live = live;
-    this.direct = live !== null && tells(live) ? live : null;
   }
 
   private hand(part: Part): Part {
@@ -203,9 +195,8 @@ export abstract class Call extends ToldFlow {
   }
 
   /** This is the one. What was handed on before it is taken back, unless it goes on behind it. */
-  private accept({ attempt, parts, complete }: Opening, { mark, continues }: Try): void {
+  private accept({ attempt, parts }: Opening, { mark, continues }: Try): void {
     this.elected = attempt;
-    this.complete = complete;
     this.mark = mark;
     if (this.committed && continues !== true) {
       this.epoch += 1;
@@ -286,7 +277,7 @@ export abstract class Call extends ToldFlow {
 
   private end(outcome: CallOutcome, error?: unknown): void {
     this.over = true;
-    this.goLive(null);
+    this.live = null;
     this.wake?.();
     this.scope.release();
     this.onOver(outcome, error);

@@ -13,8 +13,6 @@ import { isContent } from "./commit.ts";
 export interface Opening {
   readonly attempt: Attempt;
   readonly parts: readonly Part[];
-  /** That was all. */
-  readonly complete: boolean;
 }
 
 /** An attempt that failed before it committed. */
@@ -36,13 +34,13 @@ export async function readOpening(attempt: Attempt, wholeUpToBytes: number | und
     for (;;) {
       const pulled = attempt.flow.pull();
       const part = isPart(pulled) || pulled === DONE ? pulled : await pulled;
-      if (part === DONE) return { attempt, parts, complete: true };
+      if (part === DONE) return { attempt, parts };
       parts.push(part);
       if (wholeUpToBytes !== undefined) {
         bytes += weightOf(part);
-        if (bytes > wholeUpToBytes) return { attempt, parts, complete: false };
+        if (bytes > wholeUpToBytes) return { attempt, parts };
       } else if (isContent(part) || parts.length >= maxHeld) {
-        return { attempt, parts, complete: false };
+        return { attempt, parts };
       }
     }
   } catch (error) {

@@ -23,7 +23,6 @@ export class ReplayedInput {
   private end: { readonly failed: boolean; readonly error?: unknown } | undefined = undefined;
   private closing: Promise<void> | undefined = undefined;
   private closed = false;
-  private opened = false;
 
   /** Without `maxBytes` nothing is kept: it is read once. */
   constructor(upstream: Flow, maxBytes?: number) {
@@ -39,7 +38,7 @@ export class ReplayedInput {
 
   /** Can it be read from the start? */
   get replayable(): boolean {
-    return this.keeping || !this.opened;
+    return this.keeping;
   }
 
   reader(): Flow {
@@ -70,7 +69,6 @@ export class ReplayedInput {
     if (part !== undefined) return part;
     if (this.end !== undefined) return this.end.failed ? this.end : DONE;
     if (this.pulling) return undefined;
-    this.opened = true;
     const pulled = this.upstream.pull();
     if (isPart(pulled)) {
       if (!this.keeping && this.readers.size === 1) this.first += 1; // nobody else will ask for it
@@ -107,7 +105,6 @@ export class ReplayedInput {
   };
 
   private readonly onFailed = (error: unknown): void => {
-    this.pulling = false;
     if (this.closed) return;
     this.end = { failed: true, error };
     this.wake();
@@ -117,9 +114,7 @@ export class ReplayedInput {
     this.parts.push(part);
     if (!this.keeping) return;
     this.bytes += weightOf(part);
-    if (this.bytes <= this.maxBytes) return;
-    this.keeping = false;
-    this.trim();
+    if (this.bytes > this.maxBytes) this.keeping = false; // readers let go of it as they move on
   }
 
   private trim(): void {
@@ -151,8 +146,7 @@ class InputReader implements Flow {
   cursor = 0;
   private readonly input: ReplayedInput;
   private over = false;
-  private resolve: ((part: Part | typeof DONE) => void) | undefined = undefined;
-  private reject: ((why: unknown) => void) | undefined = undefined;
+  private waiting: { resolve(part: Part | typeof DONE): void; reject(why: unknown): void } | undefined = undefined;
 
   constructor(input: ReplayedInput) {
     this.input = input;
@@ -164,8 +158,7 @@ class InputReader implements Flow {
     if (next === DONE) return DONE;
     if (next === undefined) {
       return new Promise((resolve, reject) => {
-        this.resolve = resolve;
-        this.reject = reject;
+        this.waiting = { resolve, reject };
       });
     }
     return isPart(next) ? this.take(next) : Promise.reject(next.error);
@@ -173,14 +166,14 @@ class InputReader implements Flow {
 
   /** Looks again, if somebody waits. */
   wake(): void {
-    const { resolve, reject } = this;
-    if (resolve === undefined || reject === undefined) return;
+    const { waiting } = this;
+    if (waiting === undefined) return;
     const next = this.input.at(this.cursor);
     if (next === undefined) return;
-    this.resolve = this.reject = undefined;
-    if (next === DONE) resolve(DONE);
-    else if (isPart(next)) resolve(this.take(next));
-    else reject(next.error);
+    this.waiting = undefined;
+    if (next === DONE) waiting.resolve(DONE);
+    else if (isPart(next)) waiting.resolve(this.take(next));
+    else waiting.reject(next.error);
   }
 
   private take(part: Part): Part {
@@ -192,8 +185,7 @@ class InputReader implements Flow {
   close(why: unknown): Promise<void> | undefined {
     if (this.over) return undefined;
     this.over = true;
-    this.reject?.(why);
-    this.resolve = this.reject = undefined;
+    this.waiting?.reject(why);
     return this.input.leave(this, why);
   }
 }

@@ -35,22 +35,6 @@ export abstract class ToldFlow implements Flow, Reader {
     });
   }
 
-  /** Reads the flow behind: by telling where it can, else by a promise. */
-  protected readFrom(flow: Flow): Told {
-    if (flow.pullFor !== undefined) return flow.pullFor(this);
-    const pulled = flow.pull();
-    if (!(pulled instanceof Promise)) return pulled;
-    pulled.then(this.onPulled, this.onFailed);
-    return WAIT;
-  }
-
-  private readonly onPulled = (pulled: Part | typeof DONE): void => {
-    if (pulled === DONE) this.onEnd();
-    else this.onPart(pulled);
-  };
-
-  private readonly onFailed = (error: unknown): void => this.onError(error);
-
   protected answer(part: Part | typeof DONE): void {
     const { reader } = this;
     this.reader = null;
