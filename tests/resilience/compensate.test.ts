@@ -75,6 +75,7 @@ describe("P6: what a saga does", () => {
         const before = Array.from({ length: failAt }, (_, i) => String(i));
         expect(log).toEqual([...before, ...before.toReversed().map((i) => `undo ${i}`)]);
         expect(Object.keys(error)).toEqual([]); // logs show no more than before
+        expect("suppressed" in error).toBe(undoFailsAt >= 0);
         expect(suppressed(error)).toEqual(undoFailsAt < 0 ? [] : [`compensate: step ${undoFailsAt} of s is not undone`]);
       }
     }
@@ -154,7 +155,7 @@ describe("P6: what a saga does", () => {
   });
 
   test("an error that cannot carry anything is thrown as it is", async () => {
-    for (const error of ["text", undefined, Object.freeze(new Error("frozen"))]) {
+    for (const error of ["text", undefined, null, Object.freeze(new Error("frozen"))]) {
       const saga = compensate([step([], "a", { undo: () => Promise.reject(new Error("no undo")) }), { run: failing(error) }], { retries: 0 });
       expect(await caught(run(saga, "x").collect())).toBe(error);
     }
@@ -229,6 +230,7 @@ describe("P6: what a saga does", () => {
       expect(isMillraceError(error, "too_large")).toBe(true);
     }
     expect(log).toEqual(["undo a of bytes,bytes", "undo a of bytes,bytes"]);
+    expect(await run(compensate([step(log, "a", { run: large }), step(log, "b", { run: large })], { maxStepBytes: 92 }), "1").collect()).toHaveLength(1);
     const endless = compensate([{ run: each((part) => [part, part, part]) }], { maxStepBytes: 150 });
     expect(await run(endless, ["1", "2"]).collect()).toHaveLength(6); // the last step has no undo, so nothing of it is remembered
   });
@@ -441,6 +443,28 @@ describe("leaving and aborting a saga", () => {
     held.open();
     await turns();
     expect([log.slice(4), signals]).toEqual([["undo b", "undo a of xa"], [false]]);
+  });
+
+  test("a saga inside a stage that is parked is cut and undone all the same, the step at work too", async () => {
+    const log: string[] = [];
+    const deaf = step(log, "b", {
+      run: async function* () {
+        log.push("b");
+        yield* [] as Part[];
+        await new Promise(() => {});
+      },
+    });
+    const saga = compensate([step(log, "a"), deaf]);
+    const stage: Processor = async function* (input, context) {
+      yield* saga(input, context);
+    };
+    const controller = new AbortController();
+    const outcome = caught(run(stage, "x", { signal: controller.signal }).collect());
+    await turns();
+    controller.abort("stop");
+    expect(await soon(outcome)).toBe("stop");
+    await turns();
+    expect(log).toEqual(["a", "b", "undo b of ", "undo a of xa"]);
   });
 
   test("leaving while a failed saga is being undone waits for that", async () => {

@@ -132,7 +132,7 @@ describe("whoever reads a wrapper, with a promise or without", () => {
       pull: () => new Promise<Part>(() => {}),
       async close() {
         closes += 1;
-        await turns(1);
+        await turns(5); // longer than it takes to look whether something has settled
         unwound = true;
       },
     };
@@ -145,6 +145,9 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     expect(unwound).toBe(true);
     expect(await soon(waiting)).toBe(why);
     expect([await read(flow), closes, clock.pending]).toEqual([DONE, 1, 0]);
+    unwound = false;
+    await soon(Promise.resolve(open(parked).close(why)));
+    expect([unwound, closes]).toEqual([true, 2]); // before it was read, too
   });
 
   test.each(forms)("%s: is rejected with the very error of the input, once, and then it is over", async (_, open, read) => {
