@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { debug, each, finish, isMillraceError, json, MillraceError, type Part, pipe, type Processor, run, status, take, text, toolCall } from "../../src/index.ts";
+import { debug, each, finish, interleave, isMillraceError, json, MillraceError, type Part, pipe, type Processor, run, status, take, text, toolCall } from "../../src/index.ts";
 import { processorOf } from "../../src/core/pipeline.ts";
 import { received } from "../../src/core/errors.ts";
 import type { Scope } from "../../src/core/scope.ts";
@@ -763,6 +763,32 @@ describe("leaving", () => {
     };
     await ending(retry(model, quick));
     expect(order).toEqual(["begin 1", "end 1", "abort 1", "begin 2", "end 2"]);
+  });
+
+  test("what is still at work beside the failure hears of it, and gets 100 ms to unwind before the next attempt", async () => {
+    for (const [unwindMs, nextMs] of [[80, 80], [5_000, 100]] as const) {
+      const clock = fakeClock();
+      const log: string[] = [];
+      let calls = 0;
+      const fails: Processor = async function* () {
+        calls += 1;
+        log.push(`begin ${calls} at ${clock.now()}`);
+        await turns(1);
+        if (calls === 1) throw down();
+        yield text("x");
+      };
+      const busy: Processor = async function* (_input, context) {
+        yield* [] as Part[];
+        if (calls > 1) return;
+        await new Promise((resolve) => context?.signal.addEventListener("abort", resolve));
+        await clock.sleep(unwindMs);
+        log.push(`unwound at ${clock.now()}`);
+      };
+      const result = ending(retry(interleave(fails, busy), { ...quick, clock }));
+      for (let step = 0; step < 10; step += 1) await clock.advance(20);
+      expect((await soon(result)).texts).toEqual(["x"]);
+      expect(log).toEqual(["begin 1 at 0", ...(unwindMs < 100 ? ["unwound at 80"] : []), `begin 2 at ${nextMs}`]);
+    }
   });
 
   test("S25: an abort while a part is awaited rejects with the reason, and closes", async () => {

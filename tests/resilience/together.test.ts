@@ -206,6 +206,22 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     expect(failed === error || (failed as Error).cause === error).toBe(true);
   });
 
+  test.each(Object.entries(wrappers))("%s: calls in flight hear by their signal that it is left", async (_, wrap) => {
+    const heard: unknown[] = [];
+    const parked: Processor = async function* (_input, context) {
+      context?.signal.addEventListener("abort", () => heard.push(context.signal.reason));
+      yield* [] as Part[];
+      await new Promise(() => {});
+    };
+    const scope = new Scope({}, { emit: () => {} });
+    const flow = flowOf(openPlan(planFor(wrap(parked)), { pull: () => DONE, close: () => undefined }, scope), scope);
+    byPromise(flow).catch(() => {});
+    await turns(1);
+    const why = new Error("enough");
+    await soon(Promise.resolve(flow.close(why)));
+    expect([heard, clock.pending]).toEqual([[why], 0]);
+  });
+
   test("a time that is up is told once", async () => {
     const scope = new Scope({}, { emit: () => {} });
     const flow = flowOf(openPlan(planFor(timeout(opaque, { firstPartMs: 10, clock })), { pull: () => new Promise(() => {}), close: () => undefined }, scope), scope);

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { derive } from "../../core/derive.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, type Reader, WAIT } from "../../core/flow.ts";
+import { allClosed, DONE, type Flow, isPart, type Reader, WAIT } from "../../core/flow.ts";
 import { Fused } from "../../core/fused.ts";
 import type { Limits } from "../../core/limits.ts";
 import { OpaqueSource } from "../../core/opaque.ts";
@@ -34,8 +34,8 @@ export class Attempt {
   readonly flow: Required<Flow>;
   private readonly scope: Scope;
   private over = false;
-  /** What was busy when it was given up. */
-  private readonly busy: Promise<unknown>[] = [];
+  /** What was busy when it was left, and still is. */
+  private readonly busy = new Set<Promise<unknown>>();
   private waits = false;
   private stopWaiting: (() => void) | undefined = undefined;
 
@@ -47,9 +47,10 @@ export class Attempt {
       parent.emit(number === 1 ? part : derive(part, { metadata: { ...part.metadata, attempt: number } }));
     };
     const unwinding = (rest: Promise<unknown>): void => {
-      rest.catch(ignore);
-      if (this.waits) this.busy.push(rest);
-      else parent.unwinding(rest); // whoever gave up more than this attempt waits for all of it, once
+      const free = (): void => void this.busy.delete(rest);
+      rest.then(free, free);
+      this.busy.add(rest);
+      if (!this.waits) parent.unwinding(rest); // whoever gave up more than this attempt waits for all of it
     };
     this.scope = parent.child(undefined, { output: { emit }, unwinding, ...(limits === undefined ? {} : { limits }) });
     const opened = openPlan(planFor(processor), input, this.scope);
