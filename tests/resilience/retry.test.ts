@@ -42,6 +42,11 @@ describe("the commit point", () => {
     expect(Object.keys((await ending(retry(scripted([["x", { throws: down() }]]), quick))).error as Error)).not.toContain("service");
   });
 
+  test.each([undefined, null, "text"])("R2: so is %s that is thrown after content", async (thrown) => {
+    const { error } = await ending(retry(scripted([["x", { throws: thrown }]]), quick));
+    expect(error).toMatchObject({ code: "interrupted", message: `retry: broke off after 1 parts: ${String(thrown)}`, cause: thrown });
+  });
+
   test("R2: an error that is `interrupted` already is kept", async () => {
     const error = new MillraceError("interrupted", "broke off", { cause: down() });
     expect((await ending(retry(scripted([["x", { throws: error }]]), quick))).error).toBe(error);
