@@ -298,6 +298,27 @@ describe("R7, R8: with retry", () => {
     expect([model.read, source.opened, clock.pending]).toEqual([[["a"], ["a"]], 1, 0]);
   });
 
+  test("what is given up is waited for once, by whoever gave up most: 100 ms, however many wrappers there are", async () => {
+    const clock = fakeClock();
+    const begun: number[] = [];
+    const model = scripted([[{ does: () => begun.push(clock.now()) }, never]]);
+    const wrapped = retry(timeout(timeout(model, { firstPartMs: 10_000, clock }), { firstPartMs: 100, clock }), { attempts: 2, baseMs: 0, clock });
+    const result = ending(wrapped);
+    for (let step = 0; step < 50; step += 1) await clock.advance(10);
+    expect((await soon(result)).error).toMatchObject({ phase: "firstPart", attempts: 2 });
+    expect(begun).toEqual([0, 200]);
+    let unwound = false;
+    const unwinding: Processor = async function* (_input, context) {
+      yield* [] as Part[];
+      await new Promise((resolve) => context?.signal.addEventListener("abort", resolve));
+      await clock.sleep(80);
+      unwound = true;
+    };
+    const inner = ending(timeout(retry(unwinding, { clock }), { firstPartMs: 100, clock })).then(() => unwound);
+    for (let step = 0; step < 30; step += 1) await clock.advance(10);
+    expect(await soon(inner)).toBe(true);
+  });
+
   test("an attempt is not started with less than a second of an outer total left, through any stages", async () => {
     const clock = fakeClock();
     const error = down();
