@@ -207,6 +207,58 @@ describe("whoever reads a wrapper, with a promise or without", () => {
     expect(failed === error || (failed as Error).cause === error).toBe(true);
   });
 
+  test.each(Object.entries(wrappers))("%s: S19: whoever leaves between two parts, and whoever comes to the end, waits for every `finally` inside and behind", async (_, wrap) => {
+    const log: string[] = [];
+    const slowly = async (name: string): Promise<void> => {
+      await turns(3);
+      log.push(name);
+    };
+    const source = async function* (): AsyncGenerator<Part> {
+      try {
+        for (;;) yield text("a");
+      } finally {
+        await slowly("source");
+      }
+    };
+    const signals: (AbortSignal | undefined)[] = [];
+    const stage = (count: number): Processor =>
+      async function* (input, context) {
+        signals.push(context?.signal);
+        let given = 0;
+        try {
+          for await (const part of input) {
+            yield part;
+            given += 1;
+            if (given === count) return;
+          }
+        } finally {
+          await slowly("stage");
+        }
+      };
+    for await (const _part of run(wrap(stage(5)), source())) break;
+    expect(log).toEqual(["source", "stage"]);
+    log.length = 0;
+    expect(await run(wrap(stage(2)), source()).text()).toBe("aa");
+    expect([log, signals.at(-1)?.aborted]).toEqual([["source", "stage"], false]);
+  });
+
+  test.each(Object.entries(wrappers))("%s: a stage that gives what is no part is left before the error is told", async (_, wrap) => {
+    const log: string[] = [];
+    const confused: Processor = async function* () {
+      try {
+        yield text("a");
+        yield 5 as never;
+      } finally {
+        await turns(3);
+        log.push("left");
+      }
+    };
+    const error = await run(wrap(confused), "x").collect().catch((thrown: unknown) => thrown);
+    const cause = (error as MillraceError).code === "interrupted" ? (error as Error).cause : error;
+    expect(cause).toMatchObject({ code: "invalid_input" });
+    expect(log).toEqual(["left"]);
+  });
+
   test.each(Object.entries(wrappers))("%s: calls in flight hear by their signal that it is left", async (_, wrap) => {
     const heard: unknown[] = [];
     const parked: Processor = async function* (_input, context) {
