@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
+import { allClosed, DONE, type Flow, isPart, type Pulled, WAIT } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
-import { planFor } from "../../core/pipeline.ts";
-import { flowOf, openPlan } from "../../core/plan.ts";
 import type { Outcome, Processor } from "../../core/processor.ts";
 import type { Scope } from "../../core/scope.ts";
+import { openTold } from "../attempts/open-told.ts";
+import { type Told, ToldFlow } from "../attempts/told-flow.ts";
 
 /** How a call ended; `unused` says that it never came to any I/O: it was left first, or refused by another door inside. */
 export type Ending = Outcome | { readonly kind: "unused" };
@@ -53,13 +53,13 @@ function isUnused(scope: Scope, error: unknown): boolean {
  * come; `failed` by an error of the processor; `left` when it was left or aborted, or its input failed, which says nothing of
  * the processor. A call that is left is over when all that can unwind has.
  */
-export class Admitted implements Flow {
+export class Admitted extends ToldFlow {
   private readonly door: Door;
   private readonly processor: Processor;
   private readonly upstream: Heard;
   private readonly scope: Scope;
   /** The call, once it was let in. */
-  private flow: Flow | undefined = undefined;
+  private flow: Required<Flow> | undefined = undefined;
   private permit: Permit | undefined = undefined;
   private sees = false;
   private given = false;
@@ -67,25 +67,40 @@ export class Admitted implements Flow {
   /** It has ended, failed, was refused or left. */
   private over = false;
   private closing: Promise<void> | undefined = undefined;
-  // While it waits to be let in.
+  /** While it waits to be let in. */
   private waiting: Waiting | undefined = undefined;
-  private reject: ((why: unknown) => void) | undefined = undefined;
 
   constructor(door: Door, processor: Processor, upstream: Flow, scope: Scope) {
+    super();
     this.door = door;
     this.processor = processor;
     this.upstream = new Heard(upstream);
     this.scope = scope.child(); // so that those at work inside hear when this call alone is over
   }
 
-  pull(): Pulled {
+  protected override read(): Told {
     const { flow } = this;
     if (this.over) return DONE;
     if (flow === undefined) return this.enter();
-    const pulled = flow.pull();
-    if (isPart(pulled)) return this.pass(pulled);
-    if (pulled === DONE) return this.end();
-    return pulled.then(this.onPulled, this.onFailed);
+    const told = flow.pullFor(this);
+    if (isPart(told)) return this.pass(told);
+    return told === DONE ? this.end() : WAIT;
+  }
+
+  override onPart(part: Part): void {
+    if (!this.over) this.answer(this.pass(part));
+  }
+
+  override onEnd(): void {
+    if (!this.over) this.answer(this.end());
+  }
+
+  override onError(error: unknown): void {
+    if (this.over) return; // it was left, and this is how the wait ends
+    this.over = true;
+    if (!this.given && isUnused(this.scope, error)) this.release({ kind: "unused" });
+    else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
+    this.refuse(error);
   }
 
   private pass(part: Part): Part {
@@ -102,85 +117,70 @@ export class Admitted implements Flow {
     return DONE;
   }
 
-  private readonly onPulled = (pulled: Part | typeof DONE): Part | typeof DONE => {
-    if (this.over) return pulled;
-    return pulled === DONE ? this.end() : this.pass(pulled);
-  };
-
-  private readonly onFailed = (error: unknown): never => {
-    if (this.over) throw error; // it was left, and this is how the wait ends
-    this.over = true;
-    if (!this.given && isUnused(this.scope, error)) this.release({ kind: "unused" });
-    else this.release(this.upstream.hasFailedWith(error) ? { kind: "left" } : { kind: "failed", error });
-    this.scope.end(error)?.catch(ignore); // calls in flight beside the one that failed hear of it
-    throw error;
-  };
-
   private release(ending: Ending): void {
     if (ending.kind !== "unused") for (let scope = this.scope.parent; scope !== undefined; scope = scope.parent) worked.add(scope);
     this.permit?.release(ending);
   }
 
-  private enter(): Pulled {
+  private enter(): Told {
     let entered: Permit | Waiting;
     try {
       entered = this.door.enter();
     } catch (error) {
-      return this.refuse(error);
+      return this.turnAway(error);
     }
     if (!("permit" in entered)) return this.open(entered);
     this.waiting = entered;
-    const { permit } = entered;
-    return new Promise((resolve, reject) => {
-      this.reject = reject;
-      permit.then(
-        (granted) => {
-          if (this.over) return granted.release({ kind: "unused" });
-          resolve(this.open(granted));
-        },
-        (error: unknown) => {
-          if (!this.over) this.refuse(error).catch(reject);
-        },
-      );
-    });
+    entered.permit.then(
+      (granted) => {
+        if (this.over) return granted.release({ kind: "unused" });
+        const told = this.open(granted);
+        if (told !== WAIT) this.answer(told);
+      },
+      (error: unknown) => {
+        if (!this.over) this.turnAway(error);
+      },
+    );
+    return WAIT;
   }
 
-  private open(permit: Permit): Pulled {
-    this.waiting = this.reject = undefined;
+  private open(permit: Permit): Told {
+    this.waiting = undefined;
     this.permit = permit;
     this.sees = permit.see !== undefined;
     try {
-      this.flow = flowOf(openPlan(planFor(this.processor), this.upstream, this.scope), this.scope);
+      this.flow = openTold(this.processor, this.upstream, this.scope);
     } catch (error) {
       this.release({ kind: "unused" });
       return this.giveUp(error);
     }
-    return this.pull();
+    return this.read();
   }
 
-  private refuse(error: unknown): Promise<never> {
+  private turnAway(error: unknown): typeof WAIT {
     if (typeof error === "object" && error !== null) refusals.add(error);
     return this.giveUp(error);
   }
 
   /** It never ran: the input, which nobody has read, is closed before the error is told. */
-  private async giveUp(error: unknown): Promise<never> {
+  private giveUp(error: unknown): typeof WAIT {
     this.over = true;
     this.scope.release();
-    await this.upstream.close(error)?.catch(ignore);
-    throw error;
+    const tell = (): void => this.refuse(error);
+    (this.upstream.close(error) ?? Promise.resolve()).then(tell, tell);
+    return WAIT;
   }
 
-  close(why: unknown): Promise<void> | undefined {
+  override close(why: unknown): Promise<void> | undefined {
     if (!this.over) this.closing = this.leave(why);
+    this.refuse(why);
     return this.closing;
   }
 
   private leave(why: unknown): Promise<void> | undefined {
     this.over = true;
-    const { flow, scope, waiting, reject } = this;
+    const { flow, scope, waiting } = this;
     waiting?.leave();
-    reject?.(why);
     const inside = scope.end(why);
     if (flow === undefined) return this.upstream.close(why);
     const closing = allClosed([flow.close(why), inside]);

@@ -5,16 +5,12 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { derive } from "../../core/derive.ts";
-import { allClosed, DONE, type Flow, isPart, type Reader, WAIT } from "../../core/flow.ts";
-import { Fused } from "../../core/fused.ts";
+import { allClosed, type Flow } from "../../core/flow.ts";
 import type { Limits } from "../../core/limits.ts";
-import { OpaqueSource } from "../../core/opaque.ts";
 import type { Part } from "../../core/part.ts";
-import { planFor } from "../../core/pipeline.ts";
-import { type Opened, openPlan } from "../../core/plan.ts";
 import type { Processor } from "../../core/processor.ts";
-import type { Scope, Why } from "../../core/scope.ts";
-import { OpaqueFlow } from "./opaque-flow.ts";
+import type { Scope } from "../../core/scope.ts";
+import { openTold } from "./open-told.ts";
 
 /** Milliseconds that an abandoned attempt gets to unwind; then it is left to itself. */
 const unwindMs = 100;
@@ -53,8 +49,7 @@ export class Attempt {
       if (!this.waits) parent.unwinding(rest); // whoever gave up more than this attempt waits for all of it
     };
     this.scope = parent.child(undefined, { output: { emit }, unwinding, ...(limits === undefined ? {} : { limits }) });
-    const opened = openPlan(planFor(processor), input, this.scope);
-    this.flow = flowOf(opened, this.scope);
+    this.flow = openTold(processor, input, this.scope);
   }
 
   /** It came to its natural end. */
@@ -87,55 +82,5 @@ export class Attempt {
       this.stopWaiting = stop;
       unwound.then(stop, stop); // how it ends is of no interest any more
     });
-  }
-}
-
-function flowOf({ input, operations }: Opened, scope: Scope): Required<Flow> {
-  return operations.length === 0 && input instanceof OpaqueSource ? new OpaqueFlow(input, scope) : new Tried(input, operations, scope);
-}
-
-/**
- * The parts of an attempt. Its calls in flight hear of a failure before what it reads is closed, and what its scope has to take back is
- * waited for, as in a run; and it tells its reader without a promise.
- */
-class Tried extends Fused {
-  private reader: Reader | null = null;
-  private entering = false;
-  private scopeClosing: Promise<void> | undefined = undefined;
-
-  pullFor(reader: Reader): Part | typeof DONE | typeof WAIT {
-    if (this.over) return DONE;
-    const step = this.begin();
-    if (isPart(step)) return step;
-    this.reader = reader;
-    this.entering = true;
-    this.wait(step);
-    this.entering = false;
-    return WAIT;
-  }
-
-  protected override settle(part: Part | typeof DONE): void {
-    const { reader } = this;
-    if (reader === null) return super.settle(part);
-    this.reader = null;
-    if (this.entering) queueMicrotask(() => (part === DONE ? reader.onEnd() : reader.onPart(part))); // it does not know yet that it waits
-    else if (part === DONE) reader.onEnd();
-    else reader.onPart(part);
-  }
-
-  protected override settleWithError(error: unknown): void {
-    const { reader } = this;
-    if (reader === null) return super.settleWithError(error);
-    this.reader = null;
-    queueMicrotask(() => reader.onError(error)); // whoever closes this closes its reader in the same turn, and must come first
-  }
-
-  protected override fail(error: unknown): void {
-    this.scopeClosing = this.scope.end(error);
-    super.fail(error);
-  }
-
-  protected override shut(why: Why): Promise<void> | undefined {
-    return allClosed([super.shut(why), this.scopeClosing]);
   }
 }
