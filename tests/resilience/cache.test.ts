@@ -501,6 +501,8 @@ describe("CA4: single flight", () => {
     });
     const [one, two] = [run(processor, "q")[Symbol.asyncIterator](), run(processor, "q")[Symbol.asyncIterator]()];
     await one.next();
+    await turns();
+    expect(source.pulls).toBe(1);
     for (let i = 0; i < 5; i += 1) await soon(two.next());
     await turns();
     expect(source.pulls).toBe(5);
@@ -604,6 +606,26 @@ describe("CA4: single flight", () => {
     expect(await slow.next()).toEqual({ value: undefined, done: true });
   });
 
+  test("of an answer that is not kept either, a slow reader gets every part, until it is 8 MiB behind", async () => {
+    const processor = cached(async function* () {
+      for (let i = 0; i < 40; i += 1) yield bytes(new Uint8Array(1024 * 1024).fill(i), "application/x");
+    });
+    const [slow, fast] = [run(processor, "q")[Symbol.asyncIterator](), run(processor, "q")[Symbol.asyncIterator]()];
+    const next = async (reader: AsyncIterator<Part>): Promise<unknown> => {
+      const { value } = (await reader.next()) as { readonly value: Part };
+      return value.kind === "bytes" ? value.bytes[0] : value.kind;
+    };
+    let [behind, ahead] = [0, 0];
+    for (; behind < 5; behind += 1, ahead += 1) expect(await Promise.all([next(slow), next(fast)])).toEqual([behind, ahead]);
+    for (; ahead < behind + 8; ahead += 1) expect(await next(fast)).toBe(ahead); // with the overhead of a part, one more would be too much
+    for (; behind < 20; behind += 1, ahead += 1) expect([await next(slow), await next(fast)]).toEqual([behind, ahead]);
+    expect(await next(fast)).toBe(ahead);
+    ahead += 1;
+    expect(code(await next(slow).catch((error: unknown) => error))).toBe("too_large");
+    for (; ahead < 40; ahead += 1) expect(await next(fast)).toBe(ahead);
+    expect((await fast.next()).done).toBe(true);
+  });
+
   test("an answer that is too large to be kept is not held for those to come: memory is bounded by the lag", async () => {
     let calls = 0;
     let made = 0;
@@ -688,6 +710,38 @@ describe("CA4: single flight", () => {
     await run(processor, "q").collect();
     await run(processor, "q").collect();
     expect(calls).toBe(2);
+  });
+
+  test("all who read along wait for it", async () => {
+    const written = gate();
+    let calls = 0;
+    const processor = cached(async function* (_input, context) {
+      calls += 1;
+      context?.waitUntil(written.promise);
+      yield text("a");
+    });
+    let ended = 0;
+    const readers = [0, 1].map(() => run(processor, "q").collect().catch(code).finally(() => (ended += 1)));
+    await until(() => calls === 1);
+    await turns();
+    expect(ended).toBe(0);
+    written.fail(new Error("not written"));
+    expect(await soon(Promise.all(readers))).toEqual(["Error: not written", "Error: not written"]);
+    written.promise.catch(() => {});
+    await run(processor, "q").collect().catch(() => {});
+    expect(calls).toBe(2);
+  });
+
+  test("the call is of the run that asked first: its observer, its correlation id", async () => {
+    const seen: unknown[] = [];
+    const processor = cached(async function* (_input, context) {
+      seen.push(context?.observe, context?.correlationId);
+      yield text("a");
+    });
+    const observe = {};
+    await run(processor, "q", { observe, correlationId: "first" }).collect();
+    await run(processor, "other", { correlationId: "second" }).collect();
+    expect(seen).toEqual([observe, "first", undefined, "second"]);
   });
 
   test("an answer whose readers leave while that is waited for is not kept", async () => {
