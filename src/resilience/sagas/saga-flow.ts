@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { Branch } from "../../core/branches.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { allClosed, DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
+import { allClosed, DONE, type Flow, ignore, isPart, WAIT } from "../../core/flow.ts";
 import { Fused } from "../../core/fused.ts";
 import type { Part } from "../../core/part.ts";
 import type { Processor } from "../../core/processor.ts";
 import type { Scope } from "../../core/scope.ts";
+import { openTold } from "../attempts/open-told.ts";
+import { type Told, ToldFlow } from "../attempts/told-flow.ts";
 import { weightOf } from "../part-weight.ts";
 import { type ActiveSaga, type Ledger, ledgerOf } from "./saga-ledger.ts";
 import { stepOutput, type Undo, type UndoSettings } from "./undo.ts";
@@ -40,8 +41,14 @@ export function isUnclear(error: unknown): boolean {
   return isMillraceError(error) && unclear.has(error.code) && error.phase !== "connect";
 }
 
+/** A step at work, in a part of the run that ends with it. */
+interface Opened {
+  readonly flow: Required<Flow>;
+  readonly scope: Scope;
+}
+
 /** Runs the steps; the output of the last streams out live. */
-export class SagaFlow implements Flow, ActiveSaga {
+export class SagaFlow extends ToldFlow implements ActiveSaga {
   readonly scope: Scope;
   private readonly plan: SagaPlan;
   private readonly upstream: Flow;
@@ -50,14 +57,14 @@ export class SagaFlow implements Flow, ActiveSaga {
   private readonly id: string;
   private ledger: Ledger | undefined = undefined;
   private at = 0;
-  private step: Branch | undefined = undefined;
+  private step: Opened | undefined = undefined;
   private output: Part[] = [];
   private weight = 0;
   private over = false;
   private undoing: Promise<void> | undefined = undefined;
-  private reject: ((why: unknown) => void) | undefined = undefined;
 
   constructor(upstream: Flow, plan: SagaPlan, around: Scope) {
+    super();
     this.upstream = upstream;
     this.plan = plan;
     this.around = around;
@@ -65,57 +72,64 @@ export class SagaFlow implements Flow, ActiveSaga {
     this.id = `${plan.name}-${crypto.randomUUID()}`;
   }
 
-  pull(): Pulled {
+  protected override read(): Told {
     if (this.over) return DONE;
-    if (this.at === this.plan.steps.length - 1 && this.step !== undefined) {
-      const pulled = this.step.pull();
-      if (isPart(pulled) && this.remember(pulled)) return pulled;
-      if (pulled === DONE) return this.finish();
-      return this.settled(isPart(pulled) ? Promise.reject(this.tooMuch()) : pulled.then(this.onLast));
+    if (this.at < this.plan.steps.length - 1 || this.step === undefined) {
+      void this.advance();
+      return WAIT;
     }
-    return this.settled(this.advance());
+    const told = this.step.flow.pullFor(this);
+    if (told === WAIT) return WAIT;
+    if (told === DONE) return this.finish();
+    if (this.remember(told)) return told;
+    queueMicrotask(() => this.onError(this.tooMuch())); // the reader does not know yet that it waits
+    return WAIT;
   }
 
-  /** A pending pull that can be let go. */
-  private settled(pulled: Promise<Part | typeof DONE>): Promise<Part | typeof DONE> {
-    return new Promise((resolve, reject) => {
-      this.reject = reject;
-      pulled.then(resolve, (error: unknown) => this.fail(error, reject));
-    });
+  override onPart(part: Part): void {
+    if (this.over) return;
+    if (this.remember(part)) this.answer(part);
+    else this.onError(this.tooMuch());
   }
 
-  private readonly onLast = (pulled: Part | typeof DONE): Part | typeof DONE => {
-    if (this.over) return DONE;
-    if (pulled === DONE) return this.finish();
-    if (!this.remember(pulled)) throw this.tooMuch();
-    return pulled;
-  };
+  override onEnd(): void {
+    if (!this.over) this.answer(this.finish());
+  }
 
   /** Runs all steps but the last to their end, then the last up to its first part. */
-  private async advance(): Promise<Part | typeof DONE> {
+  private async advance(): Promise<void> {
     if (this.ledger === undefined) {
       this.ledger = ledgerOf(this.around);
       this.ledger.begin(this);
     }
-    const last = this.plan.steps.length - 1;
-    let input = this.upstream;
-    for (;;) {
-      const { run } = this.current();
-      this.step = new Branch(run, input, this.scope);
-      if (this.at === last) break;
-      for (;;) {
-        const pulled = this.step.pull();
-        const part = isPart(pulled) || pulled === DONE ? pulled : await pulled;
-        if (this.over) return DONE;
-        if (part === DONE) break;
-        if (!this.remember(part)) throw this.tooMuch();
+    try {
+      let input = this.upstream;
+      while (this.at < this.plan.steps.length - 1) {
+        const { flow, scope } = this.open(input);
+        for (;;) {
+          const pulled = flow.pull();
+          const part = isPart(pulled) || pulled === DONE ? pulled : await pulled;
+          if (this.over) return;
+          if (part === DONE) break;
+          if (!this.remember(part)) throw this.tooMuch();
+        }
+        scope.release();
+        input = new Fused({ items: this.output }, [], this.scope);
+        this.enter();
+        this.at += 1;
       }
-      input = new Fused({ items: this.output }, [], this.scope);
-      this.enter();
-      this.at += 1;
+      this.open(input);
+    } catch (error) {
+      return this.onError(error);
     }
-    const pulled = this.step.pull();
-    return this.onLast(isPart(pulled) || pulled === DONE ? pulled : await pulled);
+    await undefined; // `read` may have come here without a pause
+    const told = this.read();
+    if (told !== WAIT) this.answer(told);
+  }
+
+  private open(input: Flow): Opened {
+    const scope = this.scope.child();
+    return (this.step = { flow: openTold(this.current().run, input, scope), scope });
   }
 
   private current(): SagaStep {
@@ -142,6 +156,7 @@ export class SagaFlow implements Flow, ActiveSaga {
   }
 
   private finish(): typeof DONE {
+    this.step?.scope.release();
     this.enter();
     this.over = true;
     this.ledger?.end(this);
@@ -154,17 +169,17 @@ export class SagaFlow implements Flow, ActiveSaga {
     return new MillraceError("too_large", `compensate: step ${this.current().name} of ${name} gave more than ${maxStepBytes} bytes, more than is remembered for its undo`);
   }
 
-  /** Undoes, then rejects with the error, which is still the same. */
-  private fail(error: unknown, reject: (why: unknown) => void): void {
+  /** Undoes, then tells of the error, which is still the same. */
+  override onError(error: unknown): void {
     if (this.over) return; // it was cut, and whoever waited has been told
     this.over = true;
     this.ledger?.end(this);
-    const closing = this.step?.close(error);
+    const closing = closed(this.step, error);
     if (this.step !== undefined && (this.output.length > 0 || this.mayHaveHappened(error))) this.enter();
     this.step = undefined;
     this.undoing = allClosed([closing, this.ledger?.undo(this.scope, error)]);
     this.scope.release();
-    const settle = (): void => reject(error);
+    const settle = (): void => this.refuse(error);
     if (this.undoing === undefined) settle();
     else this.undoing.then(settle, settle);
   }
@@ -182,17 +197,17 @@ export class SagaFlow implements Flow, ActiveSaga {
     if (this.over) return undefined;
     this.over = true;
     this.ledger?.end(this);
-    this.reject?.(why);
+    this.refuse(why);
     const started = this.step !== undefined;
-    const closing = (this.step ?? this.upstream).close(why);
+    const closing = this.step === undefined ? this.upstream.close(why) : closed(this.step, why);
     closing?.catch(ignore); // told to whoever waits for it
     if (started) this.enter();
     this.scope.release();
     return closing;
   }
 
-  close(why: unknown): Promise<void> | undefined {
-    this.reject?.(why);
+  override close(why: unknown): Promise<void> | undefined {
+    this.refuse(why);
     if (this.over) return this.undoing;
     const { ledger } = this;
     if (ledger === undefined) {
@@ -204,4 +219,8 @@ export class SagaFlow implements Flow, ActiveSaga {
     this.undoing?.catch(ignore); // told to whoever waits for it
     return this.undoing;
   }
+}
+
+function closed(step: Opened | undefined, why: unknown): Promise<void> | undefined {
+  return step === undefined ? undefined : allClosed([step.scope.end(why), step.flow.close(why)]);
 }
