@@ -510,6 +510,30 @@ describe("CA4: single flight", () => {
     await two.return?.();
   });
 
+  test("who did not wait when it failed is told when he asks, after the parts before", async () => {
+    const go = gate();
+    const error = new Error("broken");
+    let events = 0;
+    const processor = cached(
+      async function* () {
+        yield text("one");
+        yield text("two");
+        await go.promise;
+        throw error;
+      },
+      { onEvent: () => (events += 1) },
+    );
+    const late = run(processor, "q")[Symbol.asyncIterator]();
+    await late.next();
+    const all = run(processor, "q").collect();
+    await until(() => events === 2);
+    go.open();
+    await expect(soon(all)).rejects.toBe(error);
+    expect(await soon(late.next())).toMatchObject({ value: { text: "two" } });
+    await expect(soon(late.next())).rejects.toBe(error);
+    expect(await soon(late.next())).toEqual({ value: undefined, done: true });
+  });
+
   test("one part may be of any size: who reads along gets it, whether it is there at once or later", async () => {
     const go = gate();
     const part = bytes(new Uint8Array(9 * 1024 * 1024), "application/x");
@@ -588,9 +612,15 @@ describe("CA4: single flight", () => {
   });
 
   test("a reader that is 8 MiB behind is let go with too_large, the others are not", async () => {
+    let open = 0;
     const processor = cached(
       async function* () {
-        for (let i = 0; i < 20; i += 1) yield bytes(new Uint8Array(1024 * 1024), "application/x");
+        open += 1;
+        try {
+          for (let i = 0; i < 20; i += 1) yield bytes(new Uint8Array(1024 * 1024), "application/x");
+        } finally {
+          open -= 1;
+        }
       },
       { maxEntryBytes: 32 * 1024 * 1024 },
     );
@@ -604,6 +634,11 @@ describe("CA4: single flight", () => {
     );
     expect(late).toBe("too_large");
     expect(await slow.next()).toEqual({ value: undefined, done: true });
+    const [stuck, quick] = [run(processor, "other")[Symbol.asyncIterator](), run(processor, "other")[Symbol.asyncIterator]()];
+    await Promise.all([stuck.next(), quick.next()]);
+    for (let i = 0; i < 12; i += 1) await quick.next();
+    await quick.return?.();
+    expect(open).toBe(0); // the one that was let go does not keep the call
   });
 
   test("of an answer that is not kept either, a slow reader gets every part, until it is 8 MiB behind", async () => {

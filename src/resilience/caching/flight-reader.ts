@@ -71,8 +71,7 @@ export class FlightReader implements Flow {
     if (isPart(next)) resolve(this.take(next));
     else if (!next.failed) resolve(this.ended());
     else {
-      this.over = true;
-      this.flight.leave(this, next.error)?.catch(ignore);
+      this.leave(next.error);
       reject(next.error);
     }
   }
@@ -84,27 +83,29 @@ export class FlightReader implements Flow {
   }
 
   private ended(): typeof DONE {
-    this.over = true;
     const kept = this.flight.keepsUntil;
     if (kept !== undefined) this.scope.waitUntil(kept);
-    this.flight.leave(this, undefined)?.catch(ignore);
+    this.leave(undefined);
     return DONE;
   }
 
   /** It is too far behind to be waited for. */
   detach(error: unknown): void {
-    if (this.over) return;
-    this.over = true;
     this.failure = { error };
-    this.flight.leave(this, error)?.catch(ignore);
+    this.leave(error);
   }
 
   close(why: unknown): Promise<void> | undefined {
     this.failure = undefined;
     this.reject?.(why);
     this.settled();
-    if (this.over) return undefined;
+    return this.over ? undefined : this.leave(why);
+  }
+
+  private leave(why: unknown): Promise<void> | undefined {
     this.over = true;
-    return this.flight.leave(this, why);
+    const closing = this.flight.leave(this, why);
+    closing?.catch(ignore); // told to whoever waits for it
+    return closing;
   }
 }
