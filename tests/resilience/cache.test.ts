@@ -241,6 +241,23 @@ describe("P5: what is answered again", () => {
     expect([source.opened, source.closed]).toEqual([1, 0]);
   });
 
+  test("an answer of exactly maxEntryBytes is kept, one of a byte more is not; in memory, and as it lies in a store", async () => {
+    const store = plainStore();
+    for (const place of [{}, onStore(store)]) {
+      const events: CacheEvent[] = [];
+      const source = counted();
+      const ask = (extra: Partial<CacheOptions>): Promise<unknown> => run(cached(source.model, { ...place, ...extra, onEvent: (event) => events.push(event) }), "q").collect();
+      await ask({});
+      const [stored] = [...store.values.values()];
+      const size = stored?.byteLength ?? (events.at(-1)?.bytes ?? 0) - (128 + 2 * "millrace:cache:".length + 2 * 64); // less what the key and its place cost
+      store.values.clear();
+      for (const [maxEntryBytes, outcome] of [[size - 1, "skipped"], [size, "stored"]] as const) {
+        await ask({ maxEntryBytes });
+        expect(events.at(-1)?.kind).toBe(outcome);
+      }
+    }
+  });
+
   test("CA3: per part, parts stream through while they are recorded", async () => {
     const later = gate();
     const source = watchedSource(["a", "b", "a"], { wait: (index) => (index === 2 ? later.promise : undefined) });
@@ -641,6 +658,32 @@ describe("CA4: single flight", () => {
     expect(open).toBe(0); // the one that was let go does not keep the call
   });
 
+  test("a call that has grown too large to be shared ends without a word to the one that others share by now", async () => {
+    const gates = [gate(), gate()] as const;
+    const large = text("x".repeat(3_000));
+    let calls = 0;
+    const processor = cached(
+      async function* () {
+        const end = gates[calls];
+        calls += 1;
+        if (calls === 1) yield large;
+        await end?.promise;
+        yield text("end");
+      },
+      { maxEntryBytes: 2_000 },
+    );
+    const first = run(processor, "q")[Symbol.asyncIterator]();
+    await first.next();
+    const second = run(processor, "q").text();
+    await until(() => calls === 2);
+    gates[0].open();
+    for (let i = 0; i < 2; i += 1) await soon(first.next());
+    const third = run(processor, "q").text();
+    await turns(20);
+    gates[1].open();
+    expect([await soon(second), await soon(third), calls]).toEqual(["end", "end", 2]);
+  });
+
   test("of an answer that is not kept either, a slow reader gets every part, until it is 8 MiB behind", async () => {
     const processor = cached(async function* () {
       for (let i = 0; i < 40; i += 1) yield bytes(new Uint8Array(1024 * 1024).fill(i), "application/x");
@@ -971,6 +1014,37 @@ describe("streams through a cache", () => {
       }
       expect(source.closed).toBe(1);
     }
+  });
+
+  test("S20: leaving while the key is made unwinds the stage that waits for the answer", async () => {
+    let unwound = false;
+    const waiting: Processor = async function* (input) {
+      try {
+        yield* input;
+      } finally {
+        unwound = true;
+      }
+    };
+    const keyless = cached(opaque, { key: () => new Promise(() => {}) });
+    const iterator = run(pipe(keyless, waiting), "q")[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await turns();
+    await soon(Promise.resolve(iterator.return?.()));
+    await turns();
+    expect([await next, unwound]).toEqual([{ value: undefined, done: true }, true]);
+  });
+
+  test("leaving while the key is made makes no call, nor does it ask the store", async () => {
+    const made = gate();
+    const source = counted();
+    const store = plainStore();
+    const iterator = run(cached(source.model, { ...onStore(store), key: () => made.promise as Promise<string> }), "q")[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await turns();
+    await soon(Promise.resolve(iterator.return?.()));
+    made.open("key");
+    await turns(20);
+    expect([await next, source.calls, store.gets]).toEqual([{ value: undefined, done: true }, 0, 0]);
   });
 
   test("S29: an error of the input is the very object, and the processor is not called", async () => {

@@ -31,6 +31,7 @@ export class CachedFlow implements Flow {
   private readonly scope: Scope;
   private answer: Flow | undefined = undefined;
   private over = false;
+  /** Of the first pull, which waits for an answer. */
   private reject: ((why: unknown) => void) | undefined = undefined;
 
   constructor(upstream: Flow, desk: CacheDesk, scope: Scope) {
@@ -45,12 +46,8 @@ export class CachedFlow implements Flow {
     return new Promise((resolve, reject) => {
       this.reject = reject;
       this.open().then(
-        () => {
-          this.reject = undefined;
-          resolve(this.over || this.answer === undefined ? DONE : this.answer.pull());
-        },
+        () => resolve(this.answer === undefined ? DONE : this.answer.pull()),
         (error: unknown) => {
-          this.reject = undefined;
           this.over = true;
           const settle = (): void => reject(error);
           const closing = this.upstream.close(error);
@@ -111,7 +108,7 @@ export class CachedFlow implements Flow {
   /** Reads the input, as far as it may be held; tells whether that was all. */
   private async gather(input: Part[]): Promise<boolean> {
     let weight = 0;
-    while (!this.over) {
+    for (;;) {
       const pulled = this.upstream.pull();
       const part = isPart(pulled) || pulled === DONE ? pulled : await pulled;
       if (part === DONE) return true;
@@ -119,13 +116,11 @@ export class CachedFlow implements Flow {
       weight += weightOf(part);
       if (weight > this.desk.maxEntryBytes) return false;
     }
-    return true;
   }
 
   close(why: unknown): Promise<void> | undefined {
     this.over = true;
     this.reject?.(why);
-    this.reject = undefined;
     const closing = allClosed([this.answer?.close(why), this.upstream.close(why)]);
     closing?.catch(ignore); // told to whoever waits for it
     return closing;
