@@ -920,6 +920,16 @@ describe("P5: a store that others share", () => {
     for (const key of store.values.keys()) expect(key).toMatch(/^millrace:cache:[0-9a-f]{64}$/);
   });
 
+  test("an entry that lies under the key of another question is a miss", async () => {
+    const store = plainStore();
+    const source = counted();
+    const processor = cached(source.model, onStore(store));
+    for (const question of ["one", "two"]) await run(processor, question).collect();
+    const [[one, first], [two, second]] = [...store.values] as [[string, Uint8Array], [string, Uint8Array]];
+    store.values.set(one, second).set(two, first);
+    expect([await run(processor, "one").text(), await run(processor, "two").text()]).toEqual(["one#3", "two#4"]);
+  });
+
   test("an entry with any byte changed, or cut anywhere, is a miss", async () => {
     const store = plainStore();
     const source = counted();

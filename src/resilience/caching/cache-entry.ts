@@ -7,7 +7,7 @@
  * @module
  */
 import { finish } from "../../core/constructors.ts";
-import type { Part } from "../../core/part.ts";
+import type { FinishPart, Part } from "../../core/part.ts";
 import { isReset } from "../../core/reset.ts";
 import { isTrustedSystem } from "../../core/system-brand.ts";
 import type { Digest } from "./cache-key.ts";
@@ -38,8 +38,7 @@ export function notStorable(parts: readonly Part[], storeToolCalls: boolean): st
 }
 
 /** The same finish part as it is seen by those who did not cause the call: nothing was used for them. */
-export function unpaid(part: Part, how: "hit" | "coalesced"): Part {
-  if (part.kind !== "finish") return part;
+export function unpaid(part: FinishPart, how: "hit" | "coalesced"): FinishPart {
   const { reason, rawReason, model, role, substream, mimeType } = part;
   const metadata = { ...part.metadata, cache: how };
   return finish({ reason, rawReason, model, usage: { inputTokens: 0, outputTokens: 0 } }, { role, substream, mimeType, metadata });

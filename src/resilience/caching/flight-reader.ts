@@ -4,7 +4,7 @@
  * @module
  */
 import { DONE, type Flow, ignore, isPart, type Pulled } from "../../core/flow.ts";
-import type { Part } from "../../core/part.ts";
+import type { FinishPart, Part } from "../../core/part.ts";
 import type { Scope } from "../../core/scope.ts";
 
 /** How a shared call ended. */
@@ -19,7 +19,7 @@ export interface ReadFlight {
   /** What a reader at this part number gets; nothing when it has to wait. */
   at(cursor: number, reader: FlightReader): Part | FlightEnd | undefined;
   /** A finish part as its reader sees it: the usage goes to one of them. */
-  finishFor(cursor: number, part: Part): Part;
+  finishFor(cursor: number, part: FinishPart): FinishPart;
   leave(reader: FlightReader, why: unknown): Promise<void> | undefined;
 }
 

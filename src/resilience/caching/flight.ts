@@ -11,7 +11,7 @@ import { Branch } from "../../core/branches.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { allClosed, DONE, ignore, isPart } from "../../core/flow.ts";
 import { Fused } from "../../core/fused.ts";
-import type { Part } from "../../core/part.ts";
+import type { FinishPart, Part } from "../../core/part.ts";
 import type { Processor } from "../../core/processor.ts";
 import { Scope } from "../../core/scope.ts";
 import { notStorable, unpaid } from "./cache-entry.ts";
@@ -124,7 +124,7 @@ export class Flight implements ReadFlight {
     return undefined;
   }
 
-  finishFor(cursor: number, part: Part): Part {
+  finishFor(cursor: number, part: FinishPart): FinishPart {
     if (this.isHit) return unpaid(part, "hit");
     if (cursor < this.paid) return unpaid(part, "coalesced");
     this.paid = cursor + 1;
