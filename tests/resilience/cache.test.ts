@@ -482,7 +482,7 @@ describe("CA4: single flight", () => {
 
   test("a long answer is there for late readers and for hits, from its first part on", async () => {
     const middle = gate();
-    const all = Array.from({ length: 500 }, (_, i) => `${i} `);
+    const all = Array.from({ length: 500 }, (_, i) => `${i} ${"x".repeat(300)} `);
     const processor = cached(async function* () {
       for (const [index, said] of all.entries()) {
         if (index === 300) await middle.promise;
@@ -687,7 +687,7 @@ describe("CA4: single flight", () => {
   test("of an answer that is not kept either, a slow reader gets every part, until it is 8 MiB behind", async () => {
     const processor = cached(async function* () {
       for (let i = 0; i < 40; i += 1) yield bytes(new Uint8Array(1024 * 1024).fill(i), "application/x");
-    });
+    }, { maxEntryBytes: 4 * 1024 * 1024 });
     const [slow, fast] = [run(processor, "q")[Symbol.asyncIterator](), run(processor, "q")[Symbol.asyncIterator]()];
     const next = async (reader: AsyncIterator<Part>): Promise<unknown> => {
       const { value } = (await reader.next()) as { readonly value: Part };
