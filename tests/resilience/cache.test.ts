@@ -227,6 +227,17 @@ describe("P5: what is answered again", () => {
     expect(Math.max(...stored.map((event) => event.entries ?? 0))).toBe(3);
   });
 
+  test("deltas of a letter count for what they take in memory, not for a letter", async () => {
+    const events: CacheEvent[] = [];
+    const answer = (vary: boolean): Processor => async function* () {
+      for (let i = 0; i < 1_000; i += 1) yield text("x", { role: vary && i % 2 === 0 ? "user" : "assistant" });
+    };
+    for (const vary of [false, true]) await run(cached(answer(vary), { onEvent: (event) => events.push(event) }), "q").collect();
+    const [alike, unlike] = events.filter(({ kind }) => kind === "stored").map(({ bytes: used = 0 }) => used);
+    expect(alike).toBeGreaterThan(34_000);
+    expect(unlike).toBeGreaterThan(160_000);
+  });
+
   test("an answer or an input above maxEntryBytes passes uncached, whole and in order", async () => {
     const long = counted((call) => Array.from({ length: 50 }, (_, i) => text(`${call}.${i} ${"x".repeat(100)}`)));
     const answers = cached(long.model, { maxEntryBytes: 2_000 });
@@ -293,11 +304,14 @@ describe("CA2: what makes calls the same", () => {
     ["one more part", [text("a")], [text("a"), text("")]],
     ["half a character", [text("\ud83d"), text("\ude00")], [text("\ud83d"), text("\ude01")]],
     ["half a character in a JSON value", [json(["\ud83d"])], [json(["\ud83e"])]],
+    ["half a character at the end", [text("ab\ud83d"), text("\ude00")], [text("ac\ud83d"), text("\ude00")]],
+    ["half a character and what its bytes would spell", [text("\0\u0620")], [text("\ud8a0")]],
+    ["a list and an object with its indexes", [json(["a"])], [json({ 0: "a" })]],
     ["half a character and what stands for it", [text("\ud83d")], [text("\ufffd")]],
     ["who made a system part", [text("a", { role: "system" })], [codec.decode(codec.encode(text("a", { role: "system" })))]],
   ];
   test.each(different)("%s counts", async (_, one, other) => {
-    const source = counted();
+    const source = counted((call) => [text(String(call)), stop()]);
     const processor = cached(source.model);
     await run(processor, one).collect();
     await run(processor, other).collect();
