@@ -71,7 +71,7 @@ export class FlightReader implements Flow {
     if (isPart(next)) resolve(this.take(next));
     else if (!next.failed) resolve(this.ended());
     else {
-      this.leave(next.error);
+      void this.leave(next.error);
       reject(next.error);
     }
   }
@@ -85,14 +85,14 @@ export class FlightReader implements Flow {
   private ended(): typeof DONE {
     const kept = this.flight.keepsUntil;
     if (kept !== undefined) this.scope.waitUntil(kept);
-    this.leave(undefined);
+    void this.leave(undefined);
     return DONE;
   }
 
   /** It is too far behind to be waited for. */
   detach(error: unknown): void {
     this.failure = { error };
-    this.leave(error);
+    void this.leave(error);
   }
 
   close(why: unknown): Promise<void> | undefined {
