@@ -73,6 +73,11 @@ describe("S14: concurrency is a hard limit, and is reached", () => {
     expect([wide.seen.most, one.seen.most, routed.seen.most]).toEqual([6, 1, 4]);
     expect(one.seen.order).toEqual(input);
   });
+
+  test("a call that gives a reserved part frees its place", async () => {
+    const parts = await run(each(async (part) => (isText(part) && part.text === "a" ? status("at work") : part), { concurrency: 2 }), ["a", "a", "a", "a", "b"]).collect();
+    expect(parts.map((part) => (isText(part) ? part.substream + part.text : part.kind))).toEqual(["statusat work", "statusat work", "statusat work", "statusat work", "b"]);
+  });
 });
 
 describe("S15: order", () => {

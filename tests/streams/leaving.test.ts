@@ -319,4 +319,33 @@ describe("stages that are left", () => {
     await reader.read();
     await expect(reader.read()).rejects.toBe(error);
   });
+
+  test("the run ends when the input that a stage left open has closed, and not before", async () => {
+    let closed = false;
+    async function* source(): AsyncGenerator<string> {
+      try {
+        yield* ["a", "b"];
+      } finally {
+        await turns(3);
+        closed = true;
+      }
+    }
+    const firstOnly = async function* (input: AsyncIterable<Part>) {
+      const { value } = (await input[Symbol.asyncIterator]().next()) as { readonly value: Part };
+      yield value;
+    };
+    expect(await run(firstOnly, source()).text()).toBe("a");
+    expect(closed).toBe(true);
+  });
+
+  test("a stream that was read already fails once, and not at all once it is left", async () => {
+    const stream = run(pipe(), "a");
+    await stream.collect();
+    const again = stream[Symbol.asyncIterator]();
+    await expect(again.next()).rejects.toMatchObject({ code: "closed" });
+    expect(await again.next()).toEqual({ value: undefined, done: true });
+    const left = stream[Symbol.asyncIterator]();
+    await left.return?.();
+    expect(await left.next()).toEqual({ value: undefined, done: true });
+  });
 });

@@ -122,7 +122,7 @@ export class SagaFlow extends ToldFlow implements ActiveSaga {
     } catch (error) {
       return this.onError(error);
     }
-    await undefined; // `read` may have come here without a pause
+    await Promise.resolve(); // `read` may have come here without a pause
     const told = this.read();
     if (told !== WAIT) this.answer(told);
   }
