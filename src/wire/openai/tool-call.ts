@@ -1,42 +1,12 @@
 /**
- * A tool call of a model as a part, with its raw text beside the value.
+ * A tool call of OpenAI's two APIs as a part, with its raw text beside the value.
  *
  * @module
  */
-import { toolCall } from "../../core/constructors.ts";
-import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { checkedJson } from "../../core/json-border.ts";
-import type { JsonValue, ToolCallPart } from "../../core/part.ts";
+import type { ToolCallPart } from "../../core/part.ts";
+import { type CalledTool, calledTool } from "../called-tool.ts";
 
-/** Names that would reach a prototype where a table of tools is a plain object. */
-const forbidden: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
-
-/**
- * No arguments mean `{}`; ones that do not parse stay the text they are, for the tool loop to answer.
- *
- * Throws: `bad_response` without an id or a name, and for names, keys and depths that do harm.
- */
-export function callPart(service: string, call: { readonly id: unknown; readonly name: unknown; readonly arguments: string }): ToolCallPart {
-  const { id, name } = call;
-  if (typeof id !== "string" || id === "" || typeof name !== "string" || name === "" || forbidden.has(name)) {
-    throw new MillraceError("bad_response", `${service}: a tool call has no usable id or name`, { service });
-  }
-  const raw = call.arguments.toWellFormed();
-  return toolCall({ id, name, arguments: parsed(service, raw) }, { metadata: { openai: { arguments: raw } } });
-}
-
-function parsed(service: string, raw: string): JsonValue {
-  if (raw.trim() === "") return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(raw);
-  } catch {
-    return raw;
-  }
-  try {
-    return checkedJson(value, "arguments");
-  } catch (error) {
-    if (!isMillraceError(error)) throw error;
-    throw new MillraceError("bad_response", `${service}: the arguments of a tool call hold a key or a depth that is refused`, { service, cause: error });
-  }
+/** As `calledTool`, with the raw text in `metadata.openai.arguments`. */
+export function callPart(service: string, call: CalledTool): ToolCallPart {
+  return calledTool(service, call, (raw) => ({ openai: { arguments: raw } }));
 }
