@@ -135,7 +135,8 @@ export async function* modelTurn<Body>(
     if (call.failure !== undefined && !reader.complete) throw faultOf(call.failure.reason);
     let last: readonly Part[] | undefined;
     try {
-      const requestId = call.answer?.headers.get("x-request-id") ?? undefined;
+      const headers = call.answer?.headers;
+      const requestId = headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined;
       last = reader.end({ done: call.done, requestId });
       if (last === undefined) {
         throw new MillraceError("truncated", `${service}: the answer ends without its terminal event`, { service, partial: { ...delivered, usage: { ...reader.usage, partial: true } } });
