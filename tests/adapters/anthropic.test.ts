@@ -159,6 +159,12 @@ describe("how an answer ends", () => {
     expect(error).toMatchObject({ code: "interrupted", cause: { code } });
   });
 
+  test("what could not be kept of it is a bad answer", async () => {
+    const usage = JSON.parse('{"output_tokens":1,"more":{"__proto__":1}}') as object;
+    const { error } = await ask({}, [prompt], [...opening, { type: "message_delta", delta: { stop_reason: "end_turn" }, usage } as { type: string }, { type: "message_stop" }]);
+    expect(error).toMatchObject({ code: "bad_response" });
+  });
+
   test("an answer without any text is an answer", async () => {
     const { parts, error } = await ask({}, [prompt], [...opening, ...ending("end_turn")]);
     expect(error).toBeUndefined();
@@ -399,6 +405,13 @@ describe("sources, and tools that the service runs", () => {
     expect(textsOf(parts)).toEqual([".", ".", "."]);
     expect((await ask({ serverTools, maxContinuations: 0 }, [prompt], paused, paused)).bodies.length).toBe(1);
     expect((await ask({}, [prompt], paused, paused)).bodies.length).toBe(1);
+  });
+
+  test("a turn that is paused with a call in it waits for the result", async () => {
+    const paused = [...opening, ...callEvents({ id: "a", name: "f", input: ["{}"] }), ...ending("pause_turn")];
+    const { parts, bodies } = await ask({ serverTools }, [prompt], paused, paused);
+    expect(parts).toMatchObject([{ kind: "toolCall", id: "a" }, { kind: "finish", reason: "pause" }]);
+    expect(bodies.length).toBe(1);
   });
 
   test("what fails after a pause is interrupted, with all that was delivered", async () => {
@@ -649,12 +662,17 @@ describe("keys, clients and options", () => {
     process.env.ANTHROPIC_API_KEY = "sk-from-environment";
     process.env.ANTHROPIC_AUTH_TOKEN = "token-from-environment";
     process.env.ANTHROPIC_BASE_URL = "http://127.0.0.1:9";
-    process.env.ANTHROPIC_CUSTOM_HEADERS = "x-other: leaked\nauthorization: Bearer other\nanthropic-beta: other";
+    process.env.ANTHROPIC_CUSTOM_HEADERS = "x-other: leaked\nauthorization: Bearer other\nanthropic-beta: other\nanthropic-workspace-id: other";
     await collect(model(input(prompt)));
     const headers = server.requests[0]?.headers;
     expect(headers?.authorization).toBe("Bearer sk-from-environment");
-    expect(Object.keys(headers ?? {})).not.toContain("x-other");
-    expect(Object.keys(headers ?? {})).not.toContain("anthropic-beta");
+    for (const name of ["x-other", "anthropic-beta", "anthropic-workspace-id"]) expect(Object.keys(headers ?? {})).not.toContain(name);
+  });
+
+  test("fields that the client sends as headers are sent", async () => {
+    const { requests } = await ask({ extra: { workspace_id: "wrkspc_1", user_profile_id: "uprof_1" } }, [prompt]);
+    expect(requests[0]?.headers).toMatchObject({ "anthropic-workspace-id": "wrkspc_1", "anthropic-user-profile-id": "uprof_1" });
+    expect(requests[0]?.json()).not.toHaveProperty("workspace_id");
   });
 
   test("the official client fits as it is", async () => {

@@ -70,15 +70,19 @@ export function requestOptions(exchange: Exchange): RequestOptions {
   return { signal: exchange.signal, maxRetries: 0, timeout: maxTimerMs, fetchOptions: { redirect: "error" } };
 }
 
-/** Checks where requests go; nothing is loaded or read yet. */
-export function connection(who: string, options: ConnectionOptions): Connection {
+/** Fields of a request that the client sends as headers. */
+const fieldHeaders = { user_profile_id: "anthropic-user-profile-id", workspace_id: "anthropic-workspace-id" } as const;
+
+/** Checks where requests go; nothing is loaded or read yet. `fields` are those of the request that have no option. */
+export function connection(who: string, options: ConnectionOptions, fields: Readonly<Record<string, unknown>>): Connection {
   const { client, apiKey, baseUrl = "https://api.anthropic.com" } = options;
   if (client !== undefined) {
     const other = (["apiKey", "baseUrl", "headers", "fetch"] as const).find((name) => options[name] !== undefined);
     if (other !== undefined) throw new MillraceError("invalid_input", `${who}: ${other} belongs to the client that was passed`);
     return { connect: () => Promise.resolve({ secrets: [], client: () => client }), close: () => Promise.resolve() };
   }
-  const headers = checkedHeaders(who, options.headers);
+  const said = Object.entries(fieldHeaders).flatMap(([field, name]) => (typeof fields[field] === "string" ? [[name, fields[field]] as const] : []));
+  const headers = checkedHeaders(who, { ...options.headers, ...Object.fromEntries(said) });
   const baseURL = checkedBaseUrl(who, baseUrl);
   const key = keySource({ who, apiKey, variable: "ANTHROPIC_API_KEY" });
   const sdk = lazyClient({

@@ -133,7 +133,7 @@ export function anthropic(options: AnthropicOptions): Model {
   const who = "anthropic";
   checkOptions(who, options);
   const { model, strictFinish = false, serverTools, maxContinuations = serverTools === undefined ? 0 : usualContinuations } = options;
-  const opened = connection(who, options);
+  const opened = connection(who, options, options.extra ?? {});
   const settings = settingsOf(who, options);
   const protocol = (container: string | undefined): ModelProtocol<MessagesRequest> => ({
     service,

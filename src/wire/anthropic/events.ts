@@ -239,14 +239,18 @@ export function messagesReader({ service, strictFinish, errorOf }: ReaderSetting
       const rawReason = wordsOf(end.stop_reason) ?? "";
       if (strictFinish && reason === "length") throw truncated(`the answer was cut (${rawReason})`);
       if (strictFinish && reason === "refusal") throw new MillraceError("refused", `${service}: the answer was withheld (${rawReason})`, { service });
-      const about = compact<Metadata>({
-        usage,
-        responseId: wordsOf(message.id),
-        requestId,
-        stopSequence: wordsOf(end.stop_sequence),
-        stopDetails: shapeOf(end.stop_details),
-        container: shapeOf(end.container),
-      });
+      const { stop_sequence, stop_details, container } = end;
+      const about = checked(
+        {
+          usage,
+          responseId: wordsOf(message.id),
+          requestId,
+          stopSequence: wordsOf(stop_sequence),
+          stopDetails: shapeOf(stop_details),
+          container: shapeOf(container),
+        },
+        "message",
+      );
       return [finish({ reason, rawReason, usage: usageOf(usage), model: wordsOf(message.model) ?? "" }, { metadata: { anthropic: about } })];
     },
   };

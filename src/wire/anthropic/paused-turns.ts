@@ -28,6 +28,7 @@ export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: P
   const said: Part[] = [];
   let asked: readonly Part[] = [];
   let container: string | undefined;
+  let called = false; // then the results of the calls are due first
   for (;;) {
     const request = protocol(container);
     const first = pauses.length === 0;
@@ -43,8 +44,9 @@ export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: P
       for await (const part of modelTurn(round, turn, first ? input : replayed([...asked, ...said]), context)) {
         if (part.kind !== "finish") {
           if (maxContinuations > 0) said.push(part);
+          if (part.kind === "toolCall") called = true;
           yield part;
-        } else if (part.reason === "pause" && pauses.length < maxContinuations) {
+        } else if (part.reason === "pause" && pauses.length < maxContinuations && !called) {
           pause = part;
         } else {
           yield joined(part, pauses);
