@@ -13,6 +13,8 @@
 const cr = 13;
 const lf = 10;
 const colon = 58;
+/** May stand before everything, and is part of no line. */
+const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 /** A line that starts like this and ends there is the terminal marker of OpenAI and its likes. */
 const markers = ["data: [DONE]", "data:[DONE]"];
@@ -41,6 +43,7 @@ export function watchEvents(): EventWatch {
   let afterCr = false;
   let head = "";
   let done = false;
+  let markBytes: number | undefined = 0;
 
   const endOfEvent = (): void => {
     longestBytes = Math.max(longestBytes, eventBytes);
@@ -64,6 +67,13 @@ export function watchEvents(): EventWatch {
       };
       for (let at = 0; at < bytes.length; at += 1) {
         const byte = bytes[at] ?? 0;
+        if (markBytes !== undefined) {
+          if (byte === byteOrderMark[markBytes]) {
+            markBytes += 1;
+            continue;
+          }
+          markBytes = undefined;
+        }
         const isEnd = byte === cr || (byte === lf && !afterCr);
         if (isEnd && lineBytes > 0) {
           data();

@@ -28,6 +28,13 @@ describe("what is handed on of a stream of events", () => {
     }
   });
 
+  test("is everything after a byte order mark, the first event too, and a marker that stands alone", () => {
+    for (const size of [1, 2, 7, Infinity]) {
+      expect(passed("\ufeffdata: 1\n\n\ufeffdata: 2\n\ndata: 3\n\n", size).text).toBe("\ufeffdata: 1\n\ndata: 3\n\n");
+      expect(passed("\ufeffdata: [DONE]\n\n", size).watch.done).toBe(true);
+    }
+  });
+
   test("is the same however the bytes are cut", () => {
     const line = fc.constantFrom("data: 1", "data", "data:", "dat", "event: x", ": c", "id: 1", "data: [DONE]", "database: 1", "");
     const end = fc.constantFrom("\n", "\r\n", "\r");
