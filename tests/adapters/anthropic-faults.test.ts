@@ -237,6 +237,22 @@ describe("clocks", () => {
     await request.closed;
   });
 
+  test("a model that thinks first gets five minutes", async () => {
+    for (const [options, limitMs] of [[{}, 60_000], [{ thinking: {} }, 300_000], [{ effort: "max" }, 300_000], [{ thinking: false }, 60_000]] as const) {
+      const clock = fakeClock();
+      const seen = watched();
+      server.script(sseAnswer(frames(deltas), { fault: { kind: "stall", after: before } }));
+      const arrives = server.nextRequest();
+      const pending = failing(modelAt(server.url, { clock, fetch: seen.fetch, ...options })(input(prompt)));
+      const request = await arrives;
+      await seen.headers;
+      await clock.advance(limitMs - 1_000);
+      expect(request.isClosed).toBe(false);
+      await clock.advance(2_000);
+      expect(isFault((await pending).error)).toMatchObject({ code: "timeout", phase: "firstPart", message: expect.stringContaining(`${limitMs} ms`) as string });
+    }
+  });
+
   test("no bytes for idleMs, once content has come", async () => {
     const clock = fakeClock();
     server.script(sseAnswer(frames(deltas), { fault: { kind: "stall", after: before + 1 } }));

@@ -13,7 +13,7 @@ import { pipe } from "../../src/streams/pipe.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
 import { type WireAnswer, wireServer } from "../../src/testing/wire-server.ts";
 import { answered, block, callEvents, ending, opening, searchEvents, searchResult, textEvents, thinkingBlock, thinkingEvents, wholeUsage } from "./anthropic/messages-fixture.ts";
-import { collect, failing, frames, framesOf, input, key, modelAt, outcomeOf, prompt } from "./anthropic/support.ts";
+import { collect, contextOf, failing, frames, framesOf, input, key, modelAt, outcomeOf, prompt } from "./anthropic/support.ts";
 
 type Events = readonly { readonly type: string }[];
 type Sent = MessageCreateParamsStreaming;
@@ -80,7 +80,6 @@ describe("a whole answer", () => {
     const plain = await partsOf(framesOf(events));
     for (const lineEnd of ["\n", "\r\n", "\r"] as const) {
       const nameless = framesOf(events, { lineEnd, byteOrderMark: true }).map((frame) => frame.replace(/event: \w+[\r\n]+/, ""));
-      nameless[0] = framesOf(events, { lineEnd })[0] ?? "";
       expect(await partsOf(nameless)).toEqual(plain);
     }
   });
@@ -305,6 +304,15 @@ describe("tool calls", () => {
     expect(error).toMatchObject({ code: "interrupted", cause: { code: "truncated" } });
   });
 
+  test("a call that ended while another went on has gone out when that one is cut", async () => {
+    const [one, two] = [callEvents({ id: "a", name: "f", input: ["{}"] }, 0), callEvents({ id: "b", name: "pay", input: ["{}"] }, 1)];
+    const [begun, ...rest] = two;
+    const woven = [...one.slice(0, 2), ...(begun === undefined ? [] : [begun]), ...one.slice(2), ...rest, ...ending("max_tokens")];
+    const { parts, error } = await ask({}, [prompt], [...opening, ...woven]);
+    expect(parts).toMatchObject([{ kind: "toolCall", id: "a" }]);
+    expect(error).toMatchObject({ code: "interrupted", cause: { code: "truncated" } });
+  });
+
   test("a call that a refusal took back does not go out", async () => {
     const { parts } = await ask({}, [prompt], [...opening, ...callEvents({ id: "a", name: "f", input: ["{}"] }), ...ending("refusal")]);
     expect(parts).toMatchObject([{ kind: "finish", reason: "refusal" }]);
@@ -366,6 +374,13 @@ describe("sources, and tools that the service runs", () => {
   test("a kind of block that nobody knows is shown and not sent", async () => {
     const { parts } = await ask({}, [prompt], [...opening, { type: "content_block_start", index: 0, content_block: { type: "dream", of: "soup" } } as { type: string }, { type: "content_block_stop", index: 0 } as { type: string }, ...textEvents(["ok"], 1), ...ending("end_turn")]);
     expect(parts[0]).toMatchObject({ kind: "json", substream: "sources", value: { type: "dream", of: "soup" } });
+    expect((await ask({}, [prompt, ...parts, "more"])).sent.messages[1]).toEqual({ role: "assistant", content: [{ type: "text", text: "ok" }] });
+  });
+
+  test("a tool of the service whose input does not parse is shown and not sent", async () => {
+    const broken = block(0, { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: {}, caller: { type: "direct" } }, [{ type: "input_json_delta", partial_json: '{"query":' }]);
+    const { parts } = await ask({}, [prompt], [...opening, ...broken, ...textEvents(["ok"], 1), ...ending("end_turn")]);
+    expect(parts[0]).toMatchObject({ substream: "sources", value: { input: '{"query":' } });
     expect((await ask({}, [prompt, ...parts, "more"])).sent.messages[1]).toEqual({ role: "assistant", content: [{ type: "text", text: "ok" }] });
   });
 
@@ -432,21 +447,30 @@ describe("sources, and tools that the service runs", () => {
     expect((await failing(modelAt(server.url, { serverTools })(input(prompt)))).error).toMatchObject({ code: "unavailable", retryable: true });
   });
 
-  test("leaving, abort and close between the requests of a paused turn ask nothing more", async () => {
-    const paused = sseAnswer(framesOf([...opening, ...textEvents(["a"]), ...ending("pause_turn")]));
-    const reason = { why: "enough" };
-    await using server = await wireServer({ answer: paused });
+  const ends = [
+    ["abort", "between the requests", false],
+    ["abort", "in a later request", true],
+    ["close", "between the requests", false],
+    ["close", "in a later request", true],
+  ] as const;
+  test.each(ends)("%s %s of a paused turn ends it, and asks nothing more", async (how, _, later) => {
+    await using server = await wireServer();
+    server.script(sseAnswer(framesOf([...opening, ...textEvents(["a"]), ...ending("pause_turn")])), { fault: { kind: "stall", after: "nothing" } });
+    const arrives = server.nextRequest(2);
     const model = modelAt(server.url, { serverTools });
     const controller = new AbortController();
-    const parts = model(input(prompt), { signal: controller.signal, correlationId: "c", runId: "r", state: new Map(), waitUntil: () => {} })[Symbol.asyncIterator]();
+    const reason = { why: "enough" };
+    const parts = model(input(prompt), contextOf(controller.signal))[Symbol.asyncIterator]();
     await parts.next();
-    controller.abort(reason);
-    await expect(parts.next()).rejects.toBe(reason);
-    const others = model(input(prompt))[Symbol.asyncIterator]();
-    await others.next();
-    await model.close();
-    await expect(others.next()).rejects.toMatchObject({ code: "closed" });
-    expect(server.requests.length).toBe(2);
+    const next = later ? parts.next().catch((error: unknown) => error) : undefined;
+    if (later) await arrives;
+    if (how === "abort") controller.abort(reason);
+    else await model.close();
+    const error = await (next ?? parts.next().catch((caught: unknown) => caught));
+    if (how === "abort") expect(error).toBe(reason);
+    else expect(error).toMatchObject({ code: "closed" });
+    if (later) await server.requests[1]?.closed;
+    expect(server.requests.length).toBe(later ? 2 : 1);
   });
 });
 
@@ -606,6 +630,15 @@ describe("who may speak as system", () => {
         { role: "user", content: [{ text: "d" }] },
         { role: "system", content: [{ type: "text", text: "Be done." }] },
       ],
+    });
+  });
+
+  test("system text without anything to read is left out", async () => {
+    expect((await ask({ system: " " }, [text(" ", { role: "system" }), "a", text("\n", { role: "system" })])).sent).toEqual({
+      model: "claude-test",
+      max_tokens: 4_096,
+      messages: [{ role: "user", content: [{ type: "text", text: "a" }] }],
+      stream: true,
     });
   });
 

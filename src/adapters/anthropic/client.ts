@@ -37,7 +37,8 @@ export interface AnthropicClient {
 export interface ConnectionOptions {
   /**
    * A client of your own (`@anthropic-ai/sdk` 1, its likes for Bedrock, Vertex and Foundry, or anything with the same method): used
-   * as it is, never closed. Excludes the rest. Its `fetch` is its own, and so are content types, empty answers and events without a name.
+   * as it is, never closed. Excludes the rest. What its `fetch` lets by is not looked at: pages for streams end as `truncated`, and
+   * events without a name are lost to it.
    */
   readonly client?: AnthropicClient;
   /** @default what the environment variable `ANTHROPIC_API_KEY` holds at first use */

@@ -213,7 +213,6 @@ export function messagesReader({ service, strictFinish, errorOf }: ReaderSetting
     read(value) {
       const event = shapeOf(value);
       if (event === undefined) throw bad("an event is no object");
-      if (stopped) return [];
       const type = wordsOf(event.type);
       const handler = type !== undefined && Object.hasOwn(handlers, type) ? handlers[type] : undefined;
       return handler === undefined ? [] : handler(event);

@@ -32,7 +32,7 @@ export function asReturned(part: Part): Part {
   const value = shapeOf(part.value);
   if (value === undefined) return part;
   const metadata: Metadata =
-    about?.citation === true ? { anthropic: { citation: value, textBlock: about.textBlock } } : about?.block === true && isServerBlock(value.type) ? { anthropic: { block: value } } : {};
+    about?.citation === true ? { anthropic: { citation: value, textBlock: about.textBlock } } : about?.block === true ? { anthropic: { block: value } } : {};
   return metadata.anthropic === undefined ? part : text("", { role: "assistant", substream: "reasoning", metadata });
 }
 
