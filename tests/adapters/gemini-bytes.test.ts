@@ -55,11 +55,15 @@ describe("gemini: the same bytes give the same parts", () => {
     );
   });
 
-  test("an event over several lines, with a name, an id and no space behind the colon", async () => {
-    const plain = geminiFrames(rich).map((frame) => `event: message\nid:7\nretry: 5\n${frame.replace("data: ", "data:").replace(',"index"', ',\ndata: "index"')}`);
-    expect(plain.join("")).toContain('\ndata: "index"');
-    expect(await reply([bytesOf(plain)])).toEqual(await reply([bytesOf(geminiFrames(rich))]));
-  });
+  for (const lineEnd of ["\n", "\r\n", "\r"] as const) {
+    test(`an event over several lines, with a name, an id and no space behind the colon, lines ended by ${JSON.stringify(lineEnd)}`, async () => {
+      const odd = geminiFrames(rich).map((frame) => `event: message\nid:7\nretry: 5\n${frame.replace("data: ", "data:").replace(',"index"', ',\ndata\ndata:\ndata: "index"')}`);
+      expect(odd.join("")).toContain('\ndata\ndata:\ndata: "index"');
+      const bytes = bytesOf(odd.map((frame) => frame.replaceAll("\n", lineEnd)));
+      const plain = await reply([bytesOf(geminiFrames(rich))]);
+      for (const split of ["whole", 1] as const) expect(await reply(splitBytes(bytes, split))).toEqual(plain);
+    });
+  }
 
   for (const split of [1, 2, 7, { seed: 7 }] as const) {
     test(`through a socket, written in pieces of ${JSON.stringify(split)}`, async () => {

@@ -10,6 +10,7 @@ import type { Part } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import { each } from "../../src/streams/each.ts";
 import { pipe } from "../../src/streams/pipe.ts";
+import { fakeClock } from "../../src/testing/clock.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
 import { wireServer } from "../../src/testing/wire-server.ts";
 import { answered, chunk, type Chunk, ending, geminiFrames, opening, rich, usage } from "./gemini/fixture.ts";
@@ -93,10 +94,24 @@ describe("a whole answer", () => {
     expect(parts.map((part) => (part.kind === "finish" ? part.reason : part.kind))).toEqual(["text", "stop"]);
   });
 
+  test("so is what comes between the finish reason and the counts", async () => {
+    const late = [chunk([{ text: "b" }]), ending(FinishReason.SAFETY)].map((one) => ({ ...one, usageMetadata: undefined }));
+    const { parts, error } = await ask({}, [prompt], [chunk([{ text: "a" }]), chunk([], { finishReason: FinishReason.STOP }), ...late, { usageMetadata: usage }]);
+    expect(error).toBeUndefined();
+    expect(parts).toMatchObject([{ text: "a" }, { kind: "finish", reason: "stop", usage: { outputTokens: 7 } }]);
+    const failed = await ask({}, [prompt], [chunk([{ text: "a" }]), chunk([], { finishReason: FinishReason.STOP }), { error: { code: 500, message: "late" } }]);
+    expect(failed.parts).toMatchObject([{ text: "a" }, { kind: "finish", reason: "stop" }]);
+  });
+
+  test("the end marker of other services is no event, and no end", async () => {
+    await using server = await wireServer({ answer: sseAnswer([...frames(["a"]).slice(0, 2), "data: [DONE]\n\n"]) });
+    expect((await failing(gemini({ model: "gemini-test", baseUrl: server.url, apiKey: key })(input(prompt)))).error).toMatchObject({ cause: { code: "truncated" } });
+  });
+
   test("a finish part comes without waiting for the connection to end", async () => {
     await using server = await wireServer();
     server.script(sseAnswer(frames(["a"]), { fault: { kind: "stall", after: 99 } }));
-    const parts = gemini({ model: "gemini-test", baseUrl: server.url, apiKey: key })(input(prompt))[Symbol.asyncIterator]();
+    const parts = gemini({ model: "gemini-test", baseUrl: server.url, apiKey: key, clock: fakeClock() })(input(prompt))[Symbol.asyncIterator]();
     await parts.next();
     expect(await parts.next()).toMatchObject({ value: { kind: "finish" } });
     const last = parts.next();
@@ -125,6 +140,8 @@ describe("a whole answer", () => {
   test("a lone surrogate becomes U+FFFD, and a pair that was cut in two becomes whole", async () => {
     const { parts } = await ask({}, [prompt], answered(["a\ud83d", "\udc69b", "c\ud800", "d", "e\ud83d"]));
     expect(textsOf(parts)).toEqual(["a", "\u{1f469}b", "c", "\ufffdd", "e", "\ufffd"]);
+    const signed = await ask({}, [prompt], [chunk([{ text: "a\ud83d", thoughtSignature: "s" }, { text: "b" }, { text: "c\ud83d", thought: true }]), ending()]);
+    expect([textsOf(signed.parts), textsOf(signed.parts, "reasoning")]).toEqual([["a\ufffd", "b"], ["c", "\ufffd"]]);
   });
 
   test("images come out as bytes, files as addresses", async () => {
@@ -257,6 +274,11 @@ describe("thoughts, signatures, sources and calls", () => {
     ] as Content[]);
   });
 
+  test("a thought and the answer behind it stay two, and a thought that comes back is the model's own", async () => {
+    const { parts } = await ask({ thinking: { include: true } }, [prompt], [chunk([{ text: "h", thought: true }]), chunk([{ text: "m", thought: true }]), ...answered(["Hel", "lo"])]);
+    expect((await ask({}, [prompt, ...parts, "and?"])).sent.contents[1]).toEqual({ role: "model", parts: [{ text: "hm", thought: true }, { text: "Hello" }] } satisfies Content);
+  });
+
   test("a signature of somebody who is not the model is not sent, nor are other models' thoughts", async () => {
     const { sent } = await ask({}, [
       text("hi", { metadata: { gemini: { thoughtSignature: "forged", thought: true } } }),
@@ -341,6 +363,7 @@ describe("thoughts, signatures, sources and calls", () => {
     ["a key that reaches a prototype", { name: "f", args: { a: JSON.parse('{"constructor":1}') as object } }],
     ["arguments 100 deep", { name: "f", args: JSON.parse(`${'{"a":'.repeat(100)}1${"}".repeat(100)}`) as object }],
     ["a piece whose place reaches a prototype", { name: "f", partialArgs: [{ jsonPath: "$.__proto__.a", stringValue: "x" }] }],
+    ["a piece that leaves a place out", { name: "f", partialArgs: [{ jsonPath: "$.a[1]", stringValue: "x" }] }],
     ["a piece without a place", { name: "f", partialArgs: [{ stringValue: "x" }] }],
     ["a piece without a value", { name: "f", partialArgs: [{ jsonPath: "$.a" }] }],
     ["pieces that take an array for an object", { name: "f", partialArgs: [{ jsonPath: "$.a[0]", stringValue: "x" }, { jsonPath: "$.a.b", stringValue: "x" }] }],
@@ -567,17 +590,24 @@ describe("keys, clients and options", () => {
     vi.restoreAllMocks();
   });
 
-  test("Vertex AI by project, with tokens that are asked for once, and by key alone", async () => {
+  test("Vertex AI by project, with a client that is made once, and by key alone", async () => {
     await using server = await wireServer({ answer: sseAnswer(frames(["a"])) });
     let asked = 0;
-    const authClient = {
-      async getRequestHeaders() {
-        asked += 1;
-        return new Headers({ authorization: `Bearer ya29.token-${asked}` });
+    let made = 0;
+    const auth = {
+      get authClient() {
+        made += 1;
+        return {
+          async getRequestHeaders() {
+            asked += 1;
+            return new Headers({ authorization: `Bearer ya29.token-${asked}` });
+          },
+        };
       },
     };
-    const model = gemini({ model: "gemini-test", baseUrl: server.url, vertex: { project: "p-1", location: "europe-west1", auth: { authClient } } });
+    const model = gemini({ model: "gemini-test", baseUrl: server.url, vertex: { project: "p-1", location: "europe-west1", auth } });
     await collect(model(input(prompt)));
+    const madeOnce = made;
     expect(server.requests[0]).toMatchObject({
       path: "/v1beta1/projects/p-1/locations/europe-west1/publishers/google/models/gemini-test:streamGenerateContent?alt=sse",
       headers: { authorization: "Bearer ya29.token-1" },
@@ -585,6 +615,7 @@ describe("keys, clients and options", () => {
     server.script(errorAnswer(401, { message: "ya29.token-2 has expired: Bearer ya29.token-2", status: "UNAUTHENTICATED", details: [{ "@type": "google.rpc.ErrorInfo", reason: "ACCESS_TOKEN_EXPIRED" }] }));
     const { error } = await failing(model(input(prompt)));
     expect(error).toMatchObject({ code: "unauthorized" });
+    expect(made).toBe(madeOnce); // the client and its tokens are kept
     expect(inspect(error, { depth: 10, showHidden: true })).not.toContain("token-2");
     expect(inspect(model, { depth: 10, showHidden: true })).not.toContain("ya29");
     await collect(gemini({ model: "gemini-test", baseUrl: server.url, vertex: {}, apiKey: key })(input(prompt)));
@@ -649,6 +680,16 @@ describe("keys, clients and options", () => {
     };
     expect(textsOf(await collect(gemini({ model: "m", client })(input(prompt))))).toEqual(["Hel", "lo"]);
     expect(asked).toMatchObject([{ model: "m", config: { automaticContinuation: false, automaticFunctionCalling: { disable: true }, httpOptions: { timeout: 0 }, abortSignal: expect.any(AbortSignal) as AbortSignal } }]);
+    const reporting: GeminiClient = {
+      models: {
+        async generateContentStream() {
+          return (async function* () {
+            yield { error: { code: 429, message: "slow" } };
+          })();
+        },
+      },
+    };
+    expect((await failing(gemini({ model: "m", client: reporting })(input(prompt)))).error).toMatchObject({ code: "rate_limited" });
     const throwing = (error: unknown): GeminiClient => ({ models: { generateContentStream: () => Promise.reject(error) } });
     const apiError = Object.assign(new Error(JSON.stringify({ error: { code: 429, message: `slow, ${prompt}`, details: [{ "@type": "x/google.rpc.RetryInfo", retryDelay: "3s" }] } })), { name: "ApiError", status: 429 });
     for (const [error, expected] of [

@@ -1,8 +1,8 @@
 /**
  * The official client: loaded at first use, and handed our own `fetch` with each request.
  *
- * With a key it is made anew for each request, so that no object keeps the key; making one opens nothing. Without one (Vertex AI with
- * credentials of the machine) it is made once, as it keeps the tokens.
+ * One is kept for as long as the key stays the same, or for good where it fetches tokens by itself; what is special about a request,
+ * our `fetch` among it, goes with the request.
  *
  * @module
  */
@@ -115,19 +115,24 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
       return GoogleGenAI;
     },
   });
-  let shared: Client | undefined;
+  let made: { readonly key: string | undefined; readonly client: Client } | undefined;
   return {
     fetch: options.fetch,
     isVertex: vertex !== undefined,
     async connect(signal) {
       const GoogleGenAI = await sdk.get(signal);
       const value = isKeyless ? undefined : await key.get(signal);
-      // it has both methods that the structural types name; a test passes one where they are asked for
-      const made = (): Client => new GoogleGenAI({ ...settings, ...(value === undefined ? {} : { apiKey: value }), httpOptions: { ...httpOptions } }) as Client;
-      if (value === undefined) shared ??= made();
-      return { secrets: [...(value === undefined ? [] : [value]), ...Object.values(headers)], client: value === undefined && shared !== undefined ? shared : made(), options: requestOptions };
+      if (made === undefined || made.key !== value) {
+        // it has both methods that the structural types name; a test passes one where they are asked for
+        const client = new GoogleGenAI({ ...settings, ...(value === undefined ? {} : { apiKey: value }), httpOptions: { ...httpOptions } }) as Client;
+        made = { key: value, client };
+      }
+      return { secrets: [...(value === undefined ? [] : [value]), ...Object.values(headers)], client: made.client, options: requestOptions };
     },
-    close: sdk.close,
+    close() {
+      made = undefined;
+      return sdk.close();
+    },
   };
 }
 

@@ -12,11 +12,8 @@ import { checkedJson } from "../../core/json-border.ts";
 import type { JsonValue, ToolCallPart } from "../../core/part.ts";
 import { itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 
-/** Names that would reach a prototype where a table of tools or an object of arguments is a plain object. */
+/** Names that would reach a prototype where a table of tools is a plain object. */
 const forbidden: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
-/** Steps of a path, and items that an array may be long: no more than arguments may hold. */
-const maxSteps = 64;
-const maxItems = 10_000;
 
 /** A call whose arguments are to be had. */
 export interface GatheredCall {
@@ -119,9 +116,9 @@ function childOf(parent: unknown, step: string | number): unknown {
   return shape !== undefined && Object.hasOwn(shape, step) ? shape[step] : undefined;
 }
 
-/** False where the path takes an array for an object, or the other way round. */
+/** False where the path takes an array for an object, or the other way round, and where it leaves a place out. */
 function put(parent: unknown, step: string | number, value: unknown): boolean {
-  if (Array.isArray(parent) !== (typeof step === "number")) return false;
+  if (Array.isArray(parent) ? typeof step === "string" || step > parent.length : typeof step === "number") return false;
   Object.defineProperty(parent, step, { value, writable: true, enumerable: true, configurable: true });
   return true;
 }
@@ -132,6 +129,5 @@ function stepsOf(path: string): (string | number)[] | undefined {
   for (const [, name, place, single, double] of path.matchAll(/\.([^.[\]]+)|\[(\d+)\]|\['([^']+)'\]|\["([^"]+)"\]/g)) {
     steps.push(place === undefined ? (name ?? single ?? double ?? "") : Number(place));
   }
-  const harmful = steps.some((step) => (typeof step === "number" ? step >= maxItems : forbidden.has(step)));
-  return harmful || steps.length > maxSteps || typeof steps[0] === "number" ? undefined : steps;
+  return steps;
 }
