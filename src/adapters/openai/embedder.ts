@@ -7,14 +7,12 @@
  * @module
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, isMillraceError, MillraceError, received, wholeNumber } from "../../core/errors.ts";
-import type { EmbedContext, Embedder } from "../../kinds/embedder.ts";
-import { type Exchange, openExchange } from "../../wire/exchange.ts";
-import { heard } from "../../wire/heard.ts";
+import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import type { Embedder } from "../../kinds/embedder.ts";
+import { embedding } from "../../wire/embedding.ts";
 import { compact, countOf, itemsOf, shapeOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
 import { bodyError, clientError } from "../../wire/openai/errors.ts";
-import { redaction } from "../../wire/redact.ts";
 import { connection, type ConnectionOptions, type EmbeddingsRequest, type OpenAIEmbeddingsClient, requestOptions } from "./client.ts";
 
 const service = "openai";
@@ -63,114 +61,45 @@ export function openaiEmbedder(options: OpenAIEmbedderOptions): Embedder {
   const opened = connection(who, options, options.baseUrl === undefined ? undefined : "none");
   const life = lifetime(service, opened.close);
 
-  const request = async (texts: readonly string[], stop: AbortSignal): Promise<Float32Array[]> => {
-    const { secrets, client } = await heard(opened.connect(stop), stop);
-    const redact = redaction({ secrets, sent: () => texts });
-    const reporting = { service, model, redact };
-    const exchange: Exchange = openExchange({
+  const embed = embedding(
+    {
       service,
-      clock,
-      redact,
-      accept: "application/json",
-      connectMs: firstPartMs, // headers come only with the result
-      firstPartMs,
-      idleMs: firstPartMs,
-      fetch: options.fetch,
-      errorOf: (body) => bodyError(body, reporting),
-    });
-    const abort = (): void => exchange.fail(stop.reason);
-    stop.addEventListener("abort", abort, { once: true });
-    try {
-      const body = compact<EmbeddingsRequest>({ model, input: texts, dimensions });
-      const answer = await exchange.wait(client(exchange).embeddings.create(body, requestOptions(exchange)));
-      stop.throwIfAborted();
-      const error = bodyError(answer, reporting);
-      if (error !== undefined) throw error;
-      return vectorsIn(answer, texts.length, dimensions);
-    } catch (error) {
-      if (stop.aborted) throw stop.reason;
-      const reason = exchange.failure?.reason ?? error;
-      throw isMillraceError(reason) ? reason : (clientError(reason, reporting) ?? reason);
-    } finally {
-      stop.removeEventListener("abort", abort);
-      exchange.close();
-    }
-  };
-
-  const embed = async (texts: readonly string[], context: EmbedContext = {}): Promise<Float32Array[]> => {
-    const { signal } = context;
-    signal?.throwIfAborted();
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(signal?.reason);
-    const leave = life.enter((reason) => stop.abort(reason));
-    signal?.addEventListener("abort", abort, { once: true });
-    try {
-      const batches = batchesOf(who, texts);
-      const vectors: Float32Array[][] = [];
-      let next = 0;
-      const work = async (): Promise<void> => {
-        for (let at = next++; at < batches.length; at = next++) vectors[at] = await request(batches[at] ?? [], stop.signal);
-      };
-      const workers = Array.from({ length: Math.min(concurrency, batches.length) }, () =>
-        work().catch((error: unknown) => {
-          if (!stop.signal.aborted) stop.abort(error); // the first failure counts, the rest only follow
-          throw stop.signal.reason;
-        }),
-      );
-      await Promise.allSettled(workers); // none is left running
-      if (stop.signal.aborted) throw stop.signal.reason;
-      return vectors.flat();
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      leave();
-    }
-  };
+      who,
+      maxInputs,
+      maxCharacters,
+      async prepare(signal) {
+        const { secrets, client } = await opened.connect(signal);
+        return {
+          secrets,
+          async send(texts, exchange) {
+            try {
+              return await client(exchange).embeddings.create(compact<EmbeddingsRequest>({ model, input: texts, dimensions }), requestOptions(exchange));
+            } catch (error) {
+              // The client decodes base64 and takes anything for that.
+              if (!(error instanceof TypeError) || exchange.failure !== undefined || exchange.answer?.status !== 200) throw error;
+              throw new MillraceError("bad_response", `${service}: answered something that is no vector`, { service });
+            }
+          },
+        };
+      },
+      vectorsIn,
+      errorOf: (error, redact) => (error instanceof Error ? clientError(error, { service, model, redact }) : bodyError(error, { service, model, redact })),
+    },
+    { dimensions, concurrency, firstPartMs, clock, fetch: options.fetch, life },
+  );
   return { dimensions, embed, close: life.close, [Symbol.asyncDispose]: life.close };
 }
 
-/** Texts in the groups they are sent in. */
-function batchesOf(who: string, texts: readonly string[]): string[][] {
-  const batches: string[][] = [];
-  let characters = 0;
-  for (const [index, text] of texts.entries()) {
-    if (typeof text !== "string" || text === "") {
-      throw new MillraceError("invalid_input", `${who}: text ${index} must be text with something in it, got ${received(text)}`, { service });
-    }
-    const last = batches.at(-1);
-    if (last === undefined || last.length >= maxInputs || characters + text.length > maxCharacters) {
-      batches.push([text]);
-      characters = text.length;
-    } else {
-      last.push(text);
-      characters += text.length;
-    }
-  }
-  return batches;
-}
-
-function vectorsIn(answer: unknown, count: number, dimensions: number | undefined): Float32Array[] {
+/** The vectors by the places that they name. */
+function vectorsIn(answer: unknown, count: number, bad: (what: string) => MillraceError): unknown[] {
   const data = itemsOf(shapeOf(answer)?.data);
   if (data.length !== count) throw bad(`answered ${data.length} vectors for ${count} texts`);
-  const vectors: (Float32Array | undefined)[] = Array.from({ length: count });
-  let expected = dimensions;
+  const vectors: unknown[] = Array.from({ length: count });
   for (const item of data) {
     const shape = shapeOf(item);
     const index = countOf(shape?.index);
     if (index === undefined || index >= count || vectors[index] !== undefined) throw bad("answered vectors whose places are not those of the texts");
-    const vector = vectorOf(shape?.embedding);
-    expected ??= vector.length;
-    if (vector.length !== expected) throw bad(`answered a vector of ${vector.length} numbers where ${expected} were expected`);
-    vectors[index] = vector;
+    vectors[index] = shape?.embedding ?? null;
   }
-  return vectors.filter((vector) => vector !== undefined);
-}
-
-function vectorOf(value: unknown): Float32Array {
-  const vector = value instanceof Float32Array ? value : Array.isArray(value) ? Float32Array.from(value as readonly number[]) : undefined;
-  if (vector === undefined || vector.length === 0 || !vector.every(Number.isFinite)) throw bad("answered something that is no vector");
-  return vector;
-}
-
-function bad(what: string): MillraceError {
-  return new MillraceError("bad_response", `${service}: ${what}`, { service });
+  return vectors;
 }

@@ -1,0 +1,159 @@
+/**
+ * Texts to vectors in as many requests as a service needs, each under our own clocks, the order kept.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import { isMillraceError, MillraceError, received } from "../core/errors.ts";
+import type { Fetch } from "./answer.ts";
+import { type Exchange, openExchange } from "./exchange.ts";
+import { heard } from "./heard.ts";
+import type { Lifetime } from "./lifetime.ts";
+import { type Redact, redaction } from "./redact.ts";
+
+/** A connection to the service that is ready to send. */
+export interface EmbeddingSender {
+  /** Keys and the like, which no message may hold. */
+  readonly secrets: readonly string[];
+  /** Gives the answer as JSON. */
+  send(texts: readonly string[], exchange: Exchange, redact: Redact): PromiseLike<unknown>;
+}
+
+/** What is special about a service. */
+export interface EmbeddingProtocol {
+  readonly service: string;
+  /** Name of the factory, for messages. */
+  readonly who: string;
+  /** Texts of one request at most. */
+  readonly maxInputs: number;
+  /** Characters of one request at most, but for a single text that has more. */
+  readonly maxCharacters: number;
+  prepare(signal: AbortSignal): Promise<EmbeddingSender>;
+  /** The vectors of an answer, in the order of its texts; `bad` makes the error of one that has others. */
+  vectorsIn(answer: unknown, count: number, bad: (what: string) => MillraceError): readonly unknown[];
+  /** The error in a JSON body or an error of the client's, in our words; undefined for what is none. */
+  errorOf(error: unknown, redact: Redact): MillraceError | undefined;
+}
+
+/** What requests of one adapter share. */
+export interface EmbeddingSettings {
+  /** Numbers in each vector. @default those of the first vector of an answer */
+  readonly dimensions?: number | undefined;
+  /** Requests in progress at most. */
+  readonly concurrency: number;
+  /** Milliseconds for one request, from sending to the last byte. */
+  readonly firstPartMs: number;
+  readonly clock: Clock;
+  readonly fetch?: Fetch | undefined;
+  readonly life: Lifetime;
+}
+
+/** One vector a text; the signal's reason on abort. */
+export type Embed = (texts: readonly string[], context?: { readonly signal?: AbortSignal }) => Promise<Float32Array[]>;
+
+/** Makes the function that asks. The first failure ends the other requests; none is left running. */
+export function embedding(protocol: EmbeddingProtocol, settings: EmbeddingSettings): Embed {
+  return async (texts, context = {}) => {
+    const { signal } = context;
+    signal?.throwIfAborted();
+    const stop = new AbortController();
+    const abort = (): void => stop.abort(signal?.reason);
+    const leave = settings.life.enter((reason) => stop.abort(reason));
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const batches = batchesOf(protocol, texts);
+      const vectors: Float32Array[][] = [];
+      let next = 0;
+      const work = async (): Promise<void> => {
+        for (let at = next++; at < batches.length; at = next++) vectors[at] = await request(protocol, settings, batches[at] ?? [], stop.signal);
+      };
+      const workers = Array.from({ length: Math.min(settings.concurrency, batches.length) }, () =>
+        work().catch((error: unknown) => {
+          if (!stop.signal.aborted) stop.abort(error); // the first failure counts, the rest only follow
+          throw stop.signal.reason;
+        }),
+      );
+      await Promise.allSettled(workers); // none is left running
+      if (stop.signal.aborted) throw stop.signal.reason;
+      return vectors.flat();
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      leave();
+    }
+  };
+}
+
+async function request(protocol: EmbeddingProtocol, settings: EmbeddingSettings, texts: readonly string[], stop: AbortSignal): Promise<Float32Array[]> {
+  const { service } = protocol;
+  const { firstPartMs } = settings;
+  const { secrets, send } = await heard(protocol.prepare(stop), stop);
+  const redact = redaction({ secrets, sent: () => texts });
+  const exchange = openExchange({
+    service,
+    clock: settings.clock,
+    redact,
+    accept: "application/json",
+    connectMs: firstPartMs, // headers come only with the result
+    firstPartMs,
+    idleMs: firstPartMs,
+    fetch: settings.fetch,
+    errorOf: (body) => protocol.errorOf(body, redact),
+  });
+  const abort = (): void => exchange.fail(stop.reason);
+  stop.addEventListener("abort", abort, { once: true });
+  try {
+    const answer = await exchange.wait(send(texts, exchange, redact));
+    stop.throwIfAborted();
+    const error = protocol.errorOf(answer, redact);
+    if (error !== undefined) throw error;
+    return checkedVectors(service, protocol.vectorsIn(answer, texts.length, (what) => bad(service, what)), texts.length, settings.dimensions);
+  } catch (error) {
+    if (stop.aborted) throw stop.reason;
+    const reason = exchange.failure?.reason ?? error;
+    throw isMillraceError(reason) ? reason : (protocol.errorOf(reason, redact) ?? reason);
+  } finally {
+    stop.removeEventListener("abort", abort);
+    exchange.close();
+  }
+}
+
+/** Texts in the groups they are sent in. */
+function batchesOf({ service, who, maxInputs, maxCharacters }: EmbeddingProtocol, texts: readonly string[]): string[][] {
+  const batches: string[][] = [];
+  let characters = 0;
+  for (const [index, text] of texts.entries()) {
+    if (typeof text !== "string" || text === "") {
+      throw new MillraceError("invalid_input", `${who}: text ${index} must be text with something in it, got ${received(text)}`, { service });
+    }
+    const last = batches.at(-1);
+    if (last === undefined || last.length >= maxInputs || characters + text.length > maxCharacters) {
+      batches.push([text]);
+      characters = text.length;
+    } else {
+      last.push(text);
+      characters += text.length;
+    }
+  }
+  return batches;
+}
+
+function checkedVectors(service: string, values: readonly unknown[], count: number, dimensions: number | undefined): Float32Array[] {
+  if (values.length !== count) throw bad(service, `answered ${values.length} vectors for ${count} texts`);
+  let expected = dimensions;
+  return values.map((value) => {
+    const vector = vectorOf(service, value);
+    expected ??= vector.length;
+    if (vector.length !== expected) throw bad(service, `answered a vector of ${vector.length} numbers where ${expected} were expected`);
+    return vector;
+  });
+}
+
+function vectorOf(service: string, value: unknown): Float32Array {
+  const vector = value instanceof Float32Array ? value : Array.isArray(value) ? Float32Array.from(value as readonly number[]) : undefined; // what is no number becomes NaN
+  if (vector === undefined || vector.length === 0 || !vector.every(Number.isFinite)) throw bad(service, "answered something that is no vector");
+  return vector;
+}
+
+function bad(service: string, what: string): MillraceError {
+  return new MillraceError("bad_response", `${service}: ${what}`, { service });
+}
