@@ -38,6 +38,16 @@ export function sseAnswer(frames: readonly (string | Uint8Array)[], more: Omit<W
   return { ...more, frames, headers: { "content-type": "text/event-stream; charset=utf-8", ...more.headers } };
 }
 
+/** Values, a line each. */
+export function jsonLineFrames(values: readonly unknown[]): string[] {
+  return values.map((value) => `${JSON.stringify(value)}\n`);
+}
+
+/** A stream of lines. */
+export function jsonLinesAnswer(frames: readonly (string | Uint8Array)[], more: Omit<WireAnswer, "frames"> = {}): WireAnswer {
+  return { ...more, frames, headers: { "content-type": "application/x-ndjson", ...more.headers } };
+}
+
 /** JSON. */
 export function jsonAnswer(body: unknown, more: Omit<WireAnswer, "frames"> = {}): WireAnswer {
   return { ...more, frames: [JSON.stringify(body)], headers: { "content-type": "application/json", ...more.headers } };

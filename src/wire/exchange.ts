@@ -31,7 +31,7 @@ export interface ExchangeOptions extends Timeouts {
   readonly clock: Clock;
   readonly redact: Redact;
   /** Content type of a good answer. */
-  readonly accept: "text/event-stream" | "application/json";
+  readonly accept: "text/event-stream" | "application/x-ndjson" | "application/json";
   /** The caller's own, for proxies and tests. @default the global one */
   readonly fetch?: Fetch | undefined;
   /** An answer of status 200 whose body is a JSON error. */

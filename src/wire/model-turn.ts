@@ -37,12 +37,14 @@ export interface AnswerReader {
 export interface Sender<Body> {
   /** Keys and the like, which no message may hold. */
   readonly secrets: readonly string[];
-  send(body: Body, exchange: Exchange): PromiseLike<AsyncIterable<unknown>>;
+  send(body: Body, exchange: Exchange, redact: Redact): PromiseLike<AsyncIterable<unknown>>;
 }
 
 /** What is special about a service. */
 export interface ModelProtocol<Body> {
   readonly service: string;
+  /** Content type of an answer. @default "text/event-stream" */
+  readonly accept?: "text/event-stream" | "application/x-ndjson";
   /** The request for these parts; undefined when there is nothing to say. Throws for parts the service cannot take. */
   toBody(parts: readonly Part[]): Body | undefined;
   /** Client, key: what a request needs. */
@@ -85,7 +87,7 @@ export async function* modelTurn<Body>(
     const sender = await heard(protocol.prepare(stop.signal), stop.signal);
     const texts = (): string[] => [...sentTexts(parts), ...(settings.system === undefined ? [] : [settings.system])];
     const redact = redaction({ secrets: sender.secrets, sent: texts });
-    const call = openExchange({ ...settings, service, redact, accept: "text/event-stream", errorOf: (error) => protocol.errorOf(error, redact) });
+    const call = openExchange({ ...settings, service, redact, accept: protocol.accept ?? "text/event-stream", errorOf: (error) => protocol.errorOf(error, redact) });
     exchange = call;
     stop.signal.addEventListener("abort", () => call.fail(stop.signal.reason), { once: true });
     if (stop.signal.aborted) call.fail(stop.signal.reason);
@@ -103,7 +105,7 @@ export async function* modelTurn<Body>(
     };
 
     try {
-      const opened = sender.send(body, call);
+      const opened = sender.send(body, call, redact);
       events = (await call.wait(opened))[Symbol.asyncIterator]();
     } catch (error) {
       throw faultOf(error);
