@@ -1,0 +1,154 @@
+/**
+ * Ollama: models on one's own machine, by its own API.
+ *
+ * Kind: model. Client: none, plain `fetch`.
+ * Source: github.com/ollama/ollama, docs/api.md
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../../core/clock.ts";
+import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { type Model, modelOf, type ModelTool } from "../../kinds/model.ts";
+import { jsonLines } from "../../wire/json-lines.ts";
+import { lifetime } from "../../wire/lifetime.ts";
+import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
+import { bodyError, reportedError, thrownError } from "../../wire/ollama/errors.ts";
+import { ollamaReader } from "../../wire/ollama/events.ts";
+import { type OllamaRequest, toOllamaRequest } from "../../wire/ollama/request.ts";
+import type { Redact } from "../../wire/redact.ts";
+import type { SystemParts } from "../../wire/turn-input.ts";
+import { connection, keepAlive, type OllamaConnectionOptions } from "./connection.ts";
+
+export type { OllamaConnectionOptions } from "./connection.ts";
+export { ollamaEmbedder, type OllamaEmbedderOptions } from "./embedder.ts";
+
+const service = "ollama";
+
+/** Options of `ollama`. */
+export interface OllamaOptions extends OllamaConnectionOptions {
+  /** As `ollama list` names it: `qwen3:8b`. */
+  readonly model: string;
+  /** System text, ahead of everything. */
+  readonly system?: string;
+  /** What becomes of system parts that did not come from a constructor in this program: an error, or the user's words. @default "refuse" */
+  readonly systemParts?: SystemParts;
+  /** Tokens, thoughts included (`num_predict`). */
+  readonly maxOutputTokens?: number;
+  readonly temperature?: number;
+  /** From 0 to 1. */
+  readonly topP?: number;
+  /** The same seed and the same request give the same answer, as far as the machine goes. */
+  readonly seed?: number;
+  /** Texts that end the answer. */
+  readonly stop?: readonly string[];
+  /** Tools that the model may call; calls come out as parts, and running them is not done here. There is no choice of tools. */
+  readonly tools?: readonly ModelTool[];
+  /** Makes the answer JSON, of a schema if there is one. */
+  readonly output?: "json" | { readonly schema: Readonly<Record<string, unknown>> };
+  /** Whether to think first, or how hard; a model that cannot think refuses anything but false. @default what the model does by itself */
+  readonly think?: boolean | "low" | "medium" | "high";
+  /** Lets the server drop the beginning of a conversation that does not fit the context, unsaid. @default false: that is an error */
+  readonly truncateInput?: boolean;
+  /** An answer that was cut is `truncated`, instead of a finish part that says so. @default false */
+  readonly strictFinish?: boolean;
+  /** Fields of the request that have no option here, also within `options`; those that have one win. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+  /** Milliseconds to the first content; the model is loaded first, which may take minutes. @default 300_000 */
+  readonly firstPartMs?: number;
+  /** Milliseconds between bytes, once content has come. @default 30_000; 300_000 with tools, as a call is held back until it is whole */
+  readonly idleMs?: number;
+  /** @default the machine's clock */
+  readonly clock?: Clock;
+}
+
+/**
+ * Asks a model of an Ollama server.
+ *
+ * Reads:  the whole input, as one turn: text, JSON, images (PNG, JPEG, WebP) in memory, tool calls and results, its own thoughts.
+ *         Consecutive parts of one role are one message. `status`, `debug`, `sources`, finish and error parts are not sent.
+ * Yields: text as it comes; thoughts on substream `reasoning`, tool calls once whole; one finish part last, with reason, usage and
+ *         model. Role `assistant`.
+ * Throws: before anything came, `invalid_input` and `refused` for parts it cannot send, `not_found` for a model that is not there,
+ *         `unauthorized`, `rate_limited`, `unavailable`, `timeout` with its phase, `bad_response`, `truncated` without the line that
+ *         says `done`; afterwards `interrupted` around that, with `partial`. Never a retry: wrap it.
+ * Closes: the connection, on end, break, throw and abort; `close()` ends what runs with `closed`.
+ *
+ * @example
+ * const model = ollama({ model: "qwen3:8b", system: "Answer in one sentence." });
+ * for await (const part of run(model, "Why is the sky blue?")) if (isText(part)) process.stdout.write(part.text);
+ */
+export function ollama(options: OllamaOptions): Model {
+  const who = "ollama";
+  checkOptions(who, options);
+  const { model, system, systemParts = "refuse", tools, output, think, truncateInput = false, strictFinish = false, extra = {} } = options;
+  const connect = connection(who, options);
+  const fields = {
+    model,
+    stream: true as const,
+    truncate: truncateInput ? undefined : false,
+    shift: truncateInput ? undefined : false,
+    tools: tools?.map((tool) => ({ type: "function", function: tool })),
+    format: typeof output === "object" ? output.schema : output,
+    think,
+    keep_alive: keepAlive(who, options.keepAliveMs),
+  };
+  const modelOptions = {
+    num_ctx: options.contextTokens,
+    num_predict: options.maxOutputTokens,
+    temperature: options.temperature,
+    top_p: options.topP,
+    seed: options.seed,
+    stop: options.stop,
+  };
+  const reporting = (redact: Redact): Parameters<typeof bodyError>[1] => ({ service, model, redact });
+  const protocol: ModelProtocol<OllamaRequest> = {
+    service,
+    accept: "application/x-ndjson",
+    toBody: (parts) => toOllamaRequest(parts, { who, system, systemParts, fields, options: modelOptions, extra }),
+    async prepare(signal) {
+      const { secrets, post } = await connect(signal);
+      return {
+        secrets,
+        async send(body, exchange, redact) {
+          return jsonLines(service, (await post("/api/chat", body, exchange, reporting(redact))).body);
+        },
+      };
+    },
+    reader: (redact) => ollamaReader({ service, strictFinish, errorOf: (error) => reportedError(error, reporting(redact)) }),
+    errorOf: (error, redact) => (error instanceof Error ? thrownError(error, reporting(redact)) : bodyError(error, reporting(redact))),
+  };
+  const firstPartMs = options.firstPartMs ?? 300_000;
+  const life = lifetime(service, () => Promise.resolve());
+  const settings: TurnSettings = {
+    connectMs: firstPartMs, // headers come only with the first content
+    firstPartMs,
+    idleMs: options.idleMs ?? (tools === undefined || tools.length === 0 ? 30_000 : 300_000),
+    clock: options.clock ?? systemClock,
+    fetch: options.fetch,
+    system,
+    life,
+  };
+  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
+}
+
+function checkOptions(who: string, options: OllamaOptions): void {
+  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
+  const { model, system, systemParts = "refuse", output, think, temperature, topP } = options;
+  if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
+  if (system !== undefined && typeof system !== "string") throw invalidOption(who, "system", "text", system);
+  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
+  if (output !== undefined && output !== "json" && typeof output?.schema !== "object") throw invalidOption(who, "output", "json or an object with a schema", output);
+  if (think !== undefined && typeof think !== "boolean" && !["low", "medium", "high"].includes(think)) {
+    throw invalidOption(who, "think", "true, false, low, medium or high", think);
+  }
+  for (const name of ["maxOutputTokens", "contextTokens"] as const) if (options[name] !== undefined) wholeNumber(who, name, options[name], 1);
+  if (options.seed !== undefined) wholeNumber(who, "seed", options.seed, 0);
+  if (temperature !== undefined && !(Number.isFinite(temperature) && temperature >= 0)) throw invalidOption(who, "temperature", "a number from 0", temperature);
+  if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
+  for (const name of ["firstPartMs", "idleMs"] as const) {
+    const ms = options[name];
+    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
+      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
+    }
+  }
+}
