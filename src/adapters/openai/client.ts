@@ -10,39 +10,8 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Fetch } from "../../wire/answer.ts";
 import { type ApiKey, checkedBaseUrl, checkedHeaders, keySource } from "../../wire/endpoint.ts";
 import type { Exchange } from "../../wire/exchange.ts";
-import type { ChatRequest } from "../../wire/openai/chat-request.ts";
-import type { ResponsesRequest } from "../../wire/openai/responses-request.ts";
+import { maxTimerMs } from "../../wire/openai/client.ts";
 import { lazyClient } from "../../wire/sdk.ts";
-
-/** What every request says besides its body. */
-export interface RequestOptions {
-  readonly signal: AbortSignal;
-  readonly maxRetries: 0;
-  readonly timeout: number;
-  readonly fetchOptions: { readonly redirect: "error" };
-}
-
-/** What is called of a client for `openai`. */
-export interface OpenAIResponsesClient {
-  readonly responses: { create(body: ResponsesRequest, options: RequestOptions): PromiseLike<AsyncIterable<unknown>> };
-}
-
-/** What is called of a client for `openaiChat`. */
-export interface OpenAIChatClient {
-  readonly chat: { readonly completions: { create(body: ChatRequest, options: RequestOptions): PromiseLike<AsyncIterable<unknown>> } };
-}
-
-/** A request for vectors. */
-export interface EmbeddingsRequest {
-  readonly model: string;
-  readonly input: readonly string[];
-  readonly dimensions?: number;
-}
-
-/** What is called of a client for `openaiEmbedder`. */
-export interface OpenAIEmbeddingsClient {
-  readonly embeddings: { create(body: EmbeddingsRequest, options: RequestOptions): PromiseLike<unknown> };
-}
 
 /** Where requests go, for all three. */
 export interface ConnectionOptions<Client> {
@@ -68,14 +37,6 @@ export interface Connected<Client> {
 export interface Connection<Client> {
   connect(signal?: AbortSignal): Promise<Connected<Client>>;
   close(): Promise<void>;
-}
-
-/** The longest delay a timer takes: the client's own clock never fires before ours. */
-const maxTimerMs = 2 ** 31 - 1;
-
-/** The options of one request. */
-export function requestOptions(exchange: Exchange): RequestOptions {
-  return { signal: exchange.signal, maxRetries: 0, timeout: maxTimerMs, fetchOptions: { redirect: "error" } };
 }
 
 /** Checks where requests go; nothing is loaded or read yet. `otherwise` is the key of servers that ask for none. */

@@ -7,20 +7,15 @@
  * @module
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption } from "../../core/errors.ts";
 import type { Embedder } from "../../kinds/embedder.ts";
 import { embedding } from "../../wire/embedding.ts";
-import { compact, countOf, itemsOf, shapeOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { bodyError, clientError } from "../../wire/openai/errors.ts";
-import { connection, type ConnectionOptions, type EmbeddingsRequest, type OpenAIEmbeddingsClient, requestOptions } from "./client.ts";
+import type { OpenAIEmbeddingsClient } from "../../wire/openai/client.ts";
+import { checkEmbeddingOptions, embeddingsProtocol } from "../../wire/openai/embeddings.ts";
+import { connection, type ConnectionOptions } from "./client.ts";
 
 const service = "openai";
-
-/** Inputs of one request. */
-const maxInputs = 2_048;
-/** The limit is 300,000 tokens: four characters make a token in English, one may make one and a half in other scripts. */
-const maxCharacters = 200_000;
 
 /** Options of `openaiEmbedder`. */
 export interface OpenAIEmbedderOptions extends ConnectionOptions<OpenAIEmbeddingsClient> {
@@ -53,53 +48,12 @@ export function openaiEmbedder(options: OpenAIEmbedderOptions): Embedder {
   if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
   const { model, dimensions, concurrency = 4, firstPartMs = 60_000, clock = systemClock } = options;
   if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
-  if (dimensions !== undefined) wholeNumber(who, "dimensions", dimensions, 1);
-  wholeNumber(who, "concurrency", concurrency, 1);
-  if (!(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkEmbeddingOptions(who, options);
   const opened = connection(who, options, options.baseUrl === undefined ? undefined : "none");
   const life = lifetime(service, opened.close);
-
   const embed = embedding(
-    {
-      service,
-      who,
-      maxInputs,
-      maxCharacters,
-      async prepare(signal) {
-        const { secrets, client } = await opened.connect(signal);
-        return {
-          secrets,
-          async send(texts, exchange) {
-            try {
-              return await client(exchange).embeddings.create(compact<EmbeddingsRequest>({ model, input: texts, dimensions }), requestOptions(exchange));
-            } catch (error) {
-              // The client decodes base64 and takes anything for that.
-              if (!(error instanceof TypeError) || exchange.failure !== undefined || exchange.answer?.status !== 200) throw error;
-              throw new MillraceError("bad_response", `${service}: answered something that is no vector`, { service });
-            }
-          },
-        };
-      },
-      vectorsIn,
-      errorOf: (error, redact) => (error instanceof Error ? clientError(error, { service, model, redact }) : bodyError(error, { service, model, redact })),
-    },
+    embeddingsProtocol({ who, service, model, dimensions, connect: opened.connect }),
     { dimensions, concurrency, firstPartMs, clock, fetch: options.fetch, life },
   );
   return { dimensions, embed, close: life.close, [Symbol.asyncDispose]: life.close };
-}
-
-/** The vectors by the places that they name. */
-function vectorsIn(answer: unknown, count: number, bad: (what: string) => MillraceError): unknown[] {
-  const data = itemsOf(shapeOf(answer)?.data);
-  if (data.length !== count) throw bad(`answered ${data.length} vectors for ${count} texts`);
-  const vectors: unknown[] = Array.from({ length: count });
-  for (const item of data) {
-    const shape = shapeOf(item);
-    const index = countOf(shape?.index);
-    if (index === undefined || index >= count || vectors[index] !== undefined) throw bad("answered vectors whose places are not those of the texts");
-    vectors[index] = shape?.embedding ?? null;
-  }
-  return vectors;
 }

@@ -1,0 +1,107 @@
+/**
+ * Options of a turn that OpenAI's two APIs share, wherever they are served, and those that one of them has.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "../../core/clock.ts";
+import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import type { Fetch } from "../answer.ts";
+import type { Lifetime } from "../lifetime.ts";
+import type { TurnSettings } from "../model-turn.ts";
+import type { SystemParts } from "../turn-input.ts";
+
+/** A tool that a model may call. */
+export interface ToolSpec {
+  readonly name: string;
+  readonly description?: string;
+  /** JSON Schema of the arguments. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+}
+
+/** JSON that the answer must be. */
+export interface OutputSchema {
+  readonly name: string;
+  /** JSON Schema. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  /** Hold the model to the schema, of which only a part is allowed then. @default true */
+  readonly strict?: boolean;
+}
+
+/** What both APIs take. */
+export interface TurnOptions {
+  /** System text, ahead of everything. */
+  readonly system?: string;
+  /** What becomes of system parts that did not come from a constructor in this program: an error, or the user's words. @default "refuse" */
+  readonly systemParts?: SystemParts;
+  /** Tokens, reasoning included. */
+  readonly maxOutputTokens?: number;
+  /** From 0 to 2; models that reason take none. */
+  readonly temperature?: number;
+  /** From 0 to 1. */
+  readonly topP?: number;
+  /** Tools that the model may call; calls come out as parts, and running them is not done here. */
+  readonly tools?: readonly ToolSpec[];
+  /** @default what the service does: "auto" where there are tools */
+  readonly toolChoice?: "auto" | "none" | "required" | { readonly name: string };
+  /** Makes the answer JSON of a schema. */
+  readonly output?: OutputSchema;
+  /** An answer that was cut is `truncated`, one that was withheld is `refused`, instead of a finish part that says so. @default false */
+  readonly strictFinish?: boolean;
+  /** Fields of the request that have no option here; those that have one win. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+  /** Milliseconds from sending to headers; a large request gets 1 s more for each 128 kB. @default 10_000 */
+  readonly connectMs?: number;
+  /** Milliseconds to the first content. @default 60_000; 300_000 where the model may reason first */
+  readonly firstPartMs?: number;
+  /** Milliseconds between bytes, once content has come; four times that between content. @default 30_000 */
+  readonly idleMs?: number;
+  /** @default the machine's clock */
+  readonly clock?: Clock;
+}
+
+/** What the Responses API takes besides. */
+export interface ResponsesOptions extends TurnOptions {
+  /** How hard to think, and whether to tell of it; false for models that cannot. @default what the model does by itself */
+  readonly reasoning?: false | { readonly effort?: string; readonly summary?: "auto" | "concise" | "detailed" };
+}
+
+/** What Chat Completions take besides. */
+export interface ChatOptions extends TurnOptions {
+  /** False for servers that refuse `stream_options`. @default true */
+  readonly usage?: boolean;
+  /** Texts that end the answer. */
+  readonly stop?: readonly string[];
+}
+
+/** Refuses what no request could be made of, when the adapter is built. */
+export function checkTurnOptions(who: string, options: TurnOptions): void {
+  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
+  if (options.system !== undefined && typeof options.system !== "string") throw invalidOption(who, "system", "text", options.system);
+  const { systemParts = "refuse", maxOutputTokens, temperature, topP } = options;
+  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
+  if (maxOutputTokens !== undefined) wholeNumber(who, "maxOutputTokens", maxOutputTokens, 1);
+  if (temperature !== undefined && !(temperature >= 0 && temperature <= 2)) throw invalidOption(who, "temperature", "a number from 0 to 2", temperature);
+  if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
+  for (const name of ["connectMs", "firstPartMs", "idleMs"] as const) {
+    const ms = options[name];
+    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
+      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
+    }
+  }
+}
+
+/** Milliseconds to the first content: a model that may reason takes its time. */
+export const firstPartMs = { responses: 300_000, plain: 60_000 } as const;
+
+/** Clocks and what else a turn is told. */
+export function turnSettings(options: TurnOptions & { readonly fetch?: Fetch }, firstMs: number, life: Lifetime): TurnSettings {
+  return {
+    connectMs: options.connectMs ?? 10_000,
+    firstPartMs: options.firstPartMs ?? firstMs,
+    idleMs: options.idleMs ?? 30_000,
+    clock: options.clock ?? systemClock,
+    fetch: options.fetch,
+    system: options.system,
+    life,
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * OpenAI's two APIs as protocols of a turn, whoever serves them.
+ *
+ * @module
+ */
+import { MillraceError } from "../../core/errors.ts";
+import { compact } from "../json-shape.ts";
+import type { ModelProtocol, Sender } from "../model-turn.ts";
+import { chatReader } from "./chat-events.ts";
+import { type ChatRequest, toChatRequest } from "./chat-request.ts";
+import { bodyError, clientError, reportedError, type Reporting } from "./errors.ts";
+import type { ChatOptions, ResponsesOptions } from "./options.ts";
+import { responsesReader } from "./responses-events.ts";
+import { type ResponsesRequest, toResponsesRequest } from "./responses-request.ts";
+
+/** Who asks which model, and how it is sent. */
+export interface ProtocolSettings<Body> {
+  /** Name of the factory, for messages. */
+  readonly who: string;
+  readonly service: string;
+  readonly model: string;
+  prepare(signal: AbortSignal): Promise<Sender<Body>>;
+}
+
+/** The Responses API; nothing is stored there. */
+export function responsesProtocol({ who, service, model, prepare }: ProtocolSettings<ResponsesRequest>, options: ResponsesOptions): ModelProtocol<ResponsesRequest> {
+  const { system, systemParts = "refuse", tools, toolChoice, output, reasoning, strictFinish = false, extra = {} } = options;
+  const fields: { readonly [K in keyof Omit<ResponsesRequest, "input">]: ResponsesRequest[K] | undefined } = {
+    model,
+    stream: true,
+    store: false,
+    stream_options: { include_obfuscation: false },
+    include: reasoning === false ? undefined : ["reasoning.encrypted_content"], // a model without reasoning refuses the question
+    instructions: system,
+    max_output_tokens: options.maxOutputTokens,
+    temperature: options.temperature,
+    top_p: options.topP,
+    reasoning: reasoning === false || reasoning === undefined ? undefined : compact<{ effort?: string; summary?: string }>({ effort: reasoning.effort, summary: reasoning.summary }),
+    tools: tools?.map((tool) => ({ type: "function", strict: false, ...tool })),
+    tool_choice: typeof toolChoice === "object" ? { type: "function", name: toolChoice.name } : toolChoice,
+    text: output && { format: { type: "json_schema", strict: true, ...output } },
+  };
+  return {
+    service,
+    toBody: (parts) => toResponsesRequest(parts, { who, systemParts, fields, extra }),
+    prepare,
+    reader: (redact) => responsesReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
+    errorOf: (error, redact) => errorOf(error, { service, model, redact }),
+  };
+}
+
+/** Chat Completions. */
+export function chatProtocol({ who, service, model, prepare }: ProtocolSettings<ChatRequest>, options: ChatOptions): ModelProtocol<ChatRequest> {
+  const { system, systemParts = "refuse", tools, toolChoice, output, usage = true, strictFinish = false, extra = {} } = options;
+  const fields: { readonly [K in keyof Omit<ChatRequest, "messages">]: ChatRequest[K] | undefined } = {
+    model,
+    stream: true,
+    stream_options: usage ? { include_usage: true } : undefined,
+    max_completion_tokens: options.maxOutputTokens,
+    temperature: options.temperature,
+    top_p: options.topP,
+    stop: options.stop,
+    tools: tools?.map((tool) => ({ type: "function", function: tool })),
+    tool_choice: typeof toolChoice === "object" ? { type: "function", function: { name: toolChoice.name } } : toolChoice,
+    response_format: output && { type: "json_schema", json_schema: { strict: true, ...output } },
+  };
+  return {
+    service,
+    toBody: (parts) => toChatRequest(parts, { who, system, systemParts, fields, extra }),
+    prepare,
+    reader: (redact) => chatReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
+    errorOf: (error, redact) => errorOf(error, { service, model, redact }),
+  };
+}
+
+/** The error in a JSON body, or one of the client's. */
+export function errorOf(error: unknown, reporting: Reporting): MillraceError | undefined {
+  return error instanceof Error ? clientError(error, reporting) : bodyError(error, reporting);
+}
