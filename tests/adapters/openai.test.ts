@@ -377,6 +377,19 @@ describe("keys and options", () => {
     }
   });
 
+  test("the environment's headers are for others", async () => {
+    await using server = await wireServer({ answer: sseAnswer(responsesFrames(answered(["a"]))) });
+    const before = process.env.OPENAI_CUSTOM_HEADERS;
+    process.env.OPENAI_CUSTOM_HEADERS = "x-foreign: 1\nAuthorization: Bearer of-another\nX-Team: red\nContent-Type: text/plain";
+    try {
+      await collect(openai({ model: "gpt-test", baseUrl: server.url, apiKey: key, headers: { "x-team": "blue" } })(input(prompt)));
+    } finally {
+      restore("OPENAI_CUSTOM_HEADERS", before);
+    }
+    expect(server.requests[0]?.headers).toMatchObject({ authorization: `Bearer ${key}`, "x-team": "blue", "content-type": "application/json" });
+    expect(server.requests[0]?.headers).not.toHaveProperty("x-foreign");
+  });
+
   test("a ready client is used as it is: one request, no retry, no redirect, our signal", async () => {
     const calls: { readonly options: { readonly maxRetries: number; readonly signal: AbortSignal; readonly fetchOptions: object } }[] = [];
     const events = answered(["Hel", "lo"]);

@@ -10,7 +10,7 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Fetch } from "../../wire/answer.ts";
 import { type ApiKey, checkedBaseUrl, checkedHeaders, keySource } from "../../wire/endpoint.ts";
 import type { Exchange } from "../../wire/exchange.ts";
-import { maxTimerMs } from "../../wire/openai/client.ts";
+import { maxTimerMs, ownHeaders } from "../../wire/openai/client.ts";
 import { lazyClient } from "../../wire/sdk.ts";
 
 /** Where requests go, for all three. */
@@ -71,7 +71,7 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
             organization: null,
             project: null,
             baseURL,
-            defaultHeaders: headers,
+            defaultHeaders: ownHeaders(headers, { authorization: `Bearer ${value}` }),
             maxRetries: 0,
             timeout: maxTimerMs,
             logLevel: "off", // on a broken event it would print the payload

@@ -44,3 +44,23 @@ export const maxTimerMs: number = 2 ** 31 - 1;
 export function requestOptions(exchange: Exchange): RequestOptions {
   return { signal: exchange.signal, maxRetries: 0, timeout: maxTimerMs, fetchOptions: { redirect: "error" } };
 }
+
+/** Variables of the environment, where the runtime has any. */
+interface ProcessLike {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Headers for a client, and none of those that it would take from `OPENAI_CUSTOM_HEADERS`: they are for whom that variable was set.
+ *
+ * A header is taken away by null; but that would take the client's own credential away too, so `credential` says it again.
+ */
+export function ownHeaders(headers: Readonly<Record<string, string>>, credential: Readonly<Record<string, string>>): Record<string, string | null> {
+  const { process } = globalThis as { readonly process?: ProcessLike };
+  const own = new Set(Object.keys(headers).map((name) => name.toLowerCase()));
+  const foreign = (process?.env?.OPENAI_CUSTOM_HEADERS ?? "").split("\n").flatMap((line) => {
+    const name = line.includes(":") ? line.slice(0, line.indexOf(":")).trim().toLowerCase() : "";
+    return name === "" || own.has(name) ? [] : [[name, credential[name] ?? null] as const];
+  });
+  return { ...Object.fromEntries(foreign), ...headers };
+}
