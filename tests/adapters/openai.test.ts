@@ -1,3 +1,4 @@
+import { OpenAI } from "openai";
 import type { ResponseCreateParamsStreaming } from "openai/resources/responses/responses";
 import { describe, expect, test } from "vitest";
 import { bytes, errorPart, finish, image, json, status, text, toolResult, uri } from "../../src/core/constructors.ts";
@@ -8,9 +9,10 @@ import type { Part } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { each } from "../../src/streams/each.ts";
-import { openai, type OpenAIOptions } from "../../src/adapters/openai/index.ts";
-import { responsesFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
+import { openai, openaiChat, openaiEmbedder, type OpenAIOptions } from "../../src/adapters/openai/index.ts";
+import { chatFrames, jsonAnswer, responsesFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
 import { wireServer } from "../../src/testing/wire-server.ts";
+import * as chat from "./openai/chat-fixture.ts";
 import { answered, callEvents, completed, messageEvents, numbered, opening, reasoningEvents, reasoningItem, response, type Unnumbered, usage } from "./openai/responses-fixture.ts";
 import { collect, failing, input, key, prompt } from "./openai/support.ts";
 
@@ -388,6 +390,19 @@ describe("keys and options", () => {
     }
     expect(server.requests[0]?.headers).toMatchObject({ authorization: `Bearer ${key}`, "x-team": "blue", "content-type": "application/json" });
     expect(server.requests[0]?.headers).not.toHaveProperty("x-foreign");
+  });
+
+  test("the official client can be passed to each of the three", async () => {
+    await using server = await wireServer();
+    const client = new OpenAI({ baseURL: server.url, apiKey: key });
+    server.script(
+      sseAnswer(responsesFrames(answered(["a"]))),
+      sseAnswer(chatFrames(chat.answered(["b"]))),
+      jsonAnswer({ data: [{ index: 0, embedding: [1] }] }),
+    );
+    expect(textsOf(await collect(openai({ model: "m", client })(input(prompt))))).toEqual(["a"]);
+    expect(textsOf(await collect(openaiChat({ model: "m", client })(input(prompt))))).toEqual(["b"]);
+    expect(await openaiEmbedder({ model: "m", client }).embed(["c"])).toEqual([Float32Array.of(1)]);
   });
 
   test("a ready client is used as it is: one request, no retry, no redirect, our signal", async () => {

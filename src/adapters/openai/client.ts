@@ -10,7 +10,7 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Fetch } from "../../wire/answer.ts";
 import { type ApiKey, checkedBaseUrl, checkedHeaders, keySource } from "../../wire/endpoint.ts";
 import type { Exchange } from "../../wire/exchange.ts";
-import { maxTimerMs, ownHeaders } from "../../wire/openai/client.ts";
+import { maxTimerMs, type OpenAIClient, ownHeaders } from "../../wire/openai/client.ts";
 import { lazyClient } from "../../wire/sdk.ts";
 
 /** Where requests go, for all three. */
@@ -30,7 +30,7 @@ export interface ConnectionOptions<Client> {
 /** What one request needs. */
 export interface Connected<Client> {
   readonly secrets: readonly string[];
-  client(exchange: Exchange): Client;
+  client(exchange: Exchange): Client | OpenAIClient;
 }
 
 /** Gives a client for each request. */
@@ -64,7 +64,7 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
       const value = await key.get(signal);
       return {
         secrets: [...(value === otherwise ? [] : [value]), ...Object.values(headers)],
-        client: (exchange) =>
+        client: (exchange): OpenAIClient =>
           new OpenAI({
             apiKey: value,
             adminAPIKey: null, // these three would be read from the environment
@@ -76,7 +76,7 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
             timeout: maxTimerMs,
             logLevel: "off", // on a broken event it would print the payload
             fetch: exchange.fetch,
-          }) as Client, // it has every method that the three structural types name; a test holds its types against them
+          }),
       };
     },
     close: sdk.close,

@@ -70,7 +70,7 @@ export function checkEmbeddingOptions(who: string, { dimensions, concurrency, fi
   }
 }
 
-/** The vectors by the places that they name. */
+/** The vectors by the places that they name; one that is named twice leaves another empty, which is no vector. */
 function vectorsIn(answer: unknown, count: number, bad: (what: string) => MillraceError): unknown[] {
   const data = itemsOf(shapeOf(answer)?.data);
   if (data.length !== count) throw bad(`answered ${data.length} vectors for ${count} texts`);
@@ -78,7 +78,7 @@ function vectorsIn(answer: unknown, count: number, bad: (what: string) => Millra
   for (const item of data) {
     const shape = shapeOf(item);
     const index = countOf(shape?.index);
-    if (index === undefined || index >= count || vectors[index] !== undefined) throw bad("answered vectors whose places are not those of the texts");
+    if (index === undefined || index >= count) throw bad("answered vectors whose places are not those of the texts");
     vectors[index] = shape?.embedding ?? null;
   }
   return vectors;
