@@ -63,6 +63,9 @@ export interface TurnSettings extends Timeouts {
   readonly life: Lifetime;
 }
 
+/** What services call the id that they give a request. */
+const requestIdHeaders = ["x-request-id", "request-id", "apim-request-id"];
+
 /** Runs one turn. */
 export async function* modelTurn<Body>(
   protocol: ModelProtocol<Body>,
@@ -137,8 +140,7 @@ export async function* modelTurn<Body>(
     if (call.failure !== undefined && !reader.complete) throw faultOf(call.failure.reason);
     let last: readonly Part[] | undefined;
     try {
-      const headers = call.answer?.headers;
-      const requestId = headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined;
+      const requestId = requestIdHeaders.map((name) => call.answer?.headers.get(name) ?? undefined).find((id) => id !== undefined);
       last = reader.end({ done: call.done, requestId });
       if (last === undefined) {
         throw new MillraceError("truncated", `${service}: the answer ends without its terminal event`, { service, partial: { ...delivered, usage: { ...reader.usage, partial: true } } });

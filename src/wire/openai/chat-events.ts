@@ -6,8 +6,9 @@
  *
  * @module
  */
-import { finish, text } from "../../core/constructors.ts";
+import { finish, json, text } from "../../core/constructors.ts";
 import { MillraceError } from "../../core/errors.ts";
+import { checkedJson } from "../../core/json-border.ts";
 import type { FinishReason, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
@@ -21,6 +22,8 @@ const options = {
   reasoning: { role: "assistant", substream: "reasoning" },
   refusal: { role: "assistant", metadata: { openai: { refusal: true } } },
 } as const satisfies Record<string, PartOptions>;
+
+const sources: PartOptions = { role: "assistant", substream: "sources" };
 
 /** A call that is being gathered. */
 interface Gathering {
@@ -48,6 +51,8 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
   let rawUsage: unknown;
   let model = "";
   let responseId: unknown;
+  let promptFilter: unknown; // Azure's, in its first chunk
+  let answerFilter: unknown; // Azure's, where it ended the answer
 
   const bad = (what: string): MillraceError => new MillraceError("bad_response", `${service}: ${what}`, { service });
   const words = (kind: keyof typeof options, delta: unknown): Part[] => {
@@ -73,6 +78,14 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
     if (name !== undefined && call.name === "") call.name = name;
     if (typeof called?.arguments === "string") call.arguments += called.arguments;
   };
+  const cited = (note: unknown): Part => {
+    steps += 1;
+    try {
+      return json(checkedJson(note, "citation"), sources);
+    } catch (error) {
+      throw new MillraceError("bad_response", `${service}: a citation holds a key or a depth that is refused`, { service, cause: error });
+    }
+  };
   const choice = (value: Shape): Part[] => {
     if (rawReason !== undefined || (countOf(value.index) ?? 0) !== 0) return [];
     const delta = shapeOf(value.delta) ?? {};
@@ -82,9 +95,11 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
       ...words("reasoning", delta.reasoning_content ?? delta.reasoning),
       ...words("content", delta.content),
       ...words("refusal", delta.refusal),
+      ...[...itemsOf(delta.annotations), ...itemsOf(shapeOf(delta.context)?.citations)].map(cited), // of OpenAI's search; of Azure's own data
     ];
     for (const call of itemsOf(delta.tool_calls)) gather(call);
     rawReason = wordsOf(value.finish_reason);
+    if (rawReason === "content_filter") answerFilter = value.content_filter_results;
     return parts;
   };
   return {
@@ -95,6 +110,7 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
       if (shapeOf(chunk.usage) !== undefined) rawUsage = chunk.usage;
       model = wordsOf(chunk.model) ?? model;
       responseId ??= wordsOf(chunk.id);
+      promptFilter ??= chunk.prompt_filter_results ?? undefined;
       return itemsOf(chunk.choices).flatMap((one) => choice(shapeOf(one) ?? {}));
     },
     get steps() {
@@ -118,7 +134,7 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
       if (whole.length > 0) reason = "tool_calls";
       else if (refused && reason === "stop") reason = "refusal";
       if (strictFinish) strict(service, reason, raw);
-      const about = compact<object>({ usage: rawUsage, responseId, requestId } as object);
+      const about = compact<object>({ usage: rawUsage, responseId, requestId, promptFilter, answerFilter } as object);
       const end = finish({ reason, rawReason: raw, usage: usageOf(rawUsage), model }, { metadata: { openai: about } });
       return [...restOf(joins), ...whole, end];
     },

@@ -133,12 +133,13 @@ function statusError(error: Error, status: number, fields: Shape, { service, mod
   const [code, details] = telling ?? (status === 404 ? unknownName : [codeOfStatus(status)]);
   const headers = headersOf(fields.headers);
   const hint = retryHint({ ...(headers === undefined ? {} : { headers }), body });
-  const request = wordsOf(fields.requestID) ?? headers?.get("x-request-id") ?? undefined;
+  const request = wordsOf(fields.requestID) ?? headers?.get("x-request-id") ?? headers?.get("apim-request-id") ?? undefined;
   const named = request === undefined ? "" : ` (request ${redact(request)})`;
   const said = redact(wordsOf(body?.message) ?? error.message.replace(/^\d{3} /, ""));
   return new MillraceError(code, `${service}: ${model} answered ${status}${named}: ${said}`, {
     service,
     status,
+    ...(status >= 300 && status <= 399 ? { retryable: false } : {}), // a client of the caller's that does not follow redirects
     ...hint,
     ...details,
     cause: quotedError(error, redact),

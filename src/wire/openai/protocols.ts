@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MillraceError } from "../../core/errors.ts";
+import type { MillraceError } from "../../core/errors.ts";
 import { compact } from "../json-shape.ts";
 import type { ModelProtocol, Sender } from "../model-turn.ts";
 import { chatReader } from "./chat-events.ts";
@@ -42,7 +42,7 @@ export function responsesProtocol({ who, service, model, prepare }: ProtocolSett
   };
   return {
     service,
-    toBody: (parts) => toResponsesRequest(parts, { who, systemParts, fields, extra }),
+    toBody: (parts) => toResponsesRequest(parts, { who, service, systemParts, fields, extra }),
     prepare,
     reader: (redact) => responsesReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),

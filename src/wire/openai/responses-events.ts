@@ -12,6 +12,7 @@ import type { FinishReason, Part, PartOptions, Usage } from "../../core/part.ts"
 import { compact, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
+import { reasoningMetadata } from "./reasoning-item.ts";
 import { callPart } from "./tool-call.ts";
 import { usageOf } from "./usage.ts";
 
@@ -66,7 +67,7 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
   const itemDone = (item: Shape | undefined): Part[] => {
     if (item?.type === "reasoning") {
       steps += 1;
-      return [text("", { ...reasoning, metadata: { openai: { item: checkedItem(item) } } })];
+      return [text("", { ...reasoning, metadata: reasoningMetadata(service, checkedItem(item)) })];
     }
     if (item?.type !== "function_call") return [];
     openCalls.delete(item.id ?? item.call_id);

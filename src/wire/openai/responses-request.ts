@@ -6,9 +6,10 @@
  * @module
  */
 import type { Part } from "../../core/part.ts";
-import { compact, shapeOf } from "../json-shape.ts";
+import { compact } from "../json-shape.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
 import { addressOf, argumentsText, cannotTake, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
+import { type ReasoningItem, reasoningItem } from "./reasoning-item.ts";
 
 /** A piece of a message. */
 export type InputContent =
@@ -23,7 +24,7 @@ export type InputItem =
   | { readonly role: "user" | "assistant" | "system"; readonly content: InputContent[] }
   | { readonly type: "function_call"; readonly call_id: string; readonly name: string; readonly arguments: string }
   | { readonly type: "function_call_output"; readonly call_id: string; readonly output: string }
-  | { readonly type: "reasoning"; readonly id: unknown; readonly summary: unknown; readonly encrypted_content?: unknown };
+  | ReasoningItem;
 
 /** What is sent. */
 export interface ResponsesRequest {
@@ -46,6 +47,8 @@ export interface ResponsesRequest {
 /** What the options decide. */
 export interface ResponsesSettings {
   readonly who: string;
+  /** Only it can read the reasoning items that it gave. */
+  readonly service: string;
   readonly systemParts: SystemParts;
   /** Everything but the input; a key that is undefined is left out. */
   readonly fields: { readonly [K in keyof Omit<ResponsesRequest, "input">]: ResponsesRequest[K] | undefined };
@@ -55,17 +58,17 @@ export interface ResponsesSettings {
 
 /** The request for these parts; undefined when there is nothing but system text to send. */
 export function toResponsesRequest(parts: readonly Part[], settings: ResponsesSettings): ResponsesRequest | undefined {
-  const { who, systemParts, fields, extra } = settings;
-  const spoken = spokenParts(who, parts, systemParts, (part) => reasoningItem(part) !== undefined);
+  const { who, service, systemParts, fields, extra } = settings;
+  const spoken = spokenParts(who, parts, systemParts, (part) => reasoningItem(part, service) !== undefined);
   if (!spoken.some(({ speaker }) => speaker !== "system")) return undefined;
   const input: InputItem[] = [];
-  for (const one of spoken) add(who, input, one);
+  for (const one of spoken) add(settings, input, one);
   return { ...extra, ...compact<Omit<ResponsesRequest, "input">>(fields), input };
 }
 
-function add(who: string, input: InputItem[], { part, speaker }: Spoken): void {
+function add({ who, service }: ResponsesSettings, input: InputItem[], { part, speaker }: Spoken): void {
   if (part.substream === "reasoning") {
-    const item = reasoningItem(part);
+    const item = reasoningItem(part, service);
     if (item !== undefined) input.push(item);
     return;
   }
@@ -105,12 +108,4 @@ function contentOf(who: string, part: Part, speaker: Spoken["speaker"]): InputCo
   }
   if (part.kind === "bytes") return { type: "input_file", filename: fileName(part), file_data: dataUrl(part) };
   return { type: "input_file", file_url: addressOf(who, part) };
-}
-
-/** What the service gave to be sent back: only the fields it wants. */
-function reasoningItem(part: Part): InputItem | undefined {
-  const item = shapeOf(shapeOf(part.metadata.openai)?.item);
-  if (item?.type !== "reasoning" || typeof item.id !== "string") return undefined;
-  const { id, summary, encrypted_content } = item;
-  return { type: "reasoning", id, summary: summary ?? [], ...(encrypted_content === undefined ? {} : { encrypted_content }) };
 }

@@ -17,7 +17,7 @@ export type Common = Partial<Omit<OpenAIOptions & OpenAIChatOptions, "client" | 
 
 /** One of the two APIs. */
 export interface Api {
-  readonly name: "openai" | "openaiChat";
+  readonly name: string;
   readonly path: string;
   model(baseUrl: string, options?: Common): Model;
   /** A whole answer as frames. */
