@@ -46,8 +46,11 @@ export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./w
 
 // Models: a turn of a conversation in, its answer out, ended in exactly one way.
 export { modelOf } from "./kinds/model.ts";
+export { type CalledTool, calledTool } from "./wire/called-tool.ts";
 export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
+export { type Embed, embedding, type EmbeddingProtocol, type EmbeddingSender, type EmbeddingSettings } from "./wire/embedding.ts";
+export { jsonLines } from "./wire/json-lines.ts";
 export { type TextJoin, textJoin } from "./wire/text-join.ts";
 export { sentTexts, type Spoken, spokenParts, type SystemParts } from "./wire/turn-input.ts";
 

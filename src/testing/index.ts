@@ -23,5 +23,5 @@ export { reference, type ReferenceResult, type ReferenceStage } from "./referenc
 export { type Split, splitBytes } from "./split-bytes.ts";
 export { recordedAnswer, type RecordedAnswerOptions, replayServer } from "./replay-server.ts";
 export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";
-export { chatFrames, errorAnswer, type EventStyle, htmlAnswer, jsonAnswer, redirectAnswer, responsesFrames, sseAnswer, sseFrame } from "./wire-answers.ts";
+export { chatFrames, errorAnswer, type EventStyle, htmlAnswer, jsonAnswer, jsonLineFrames, jsonLinesAnswer, redirectAnswer, responsesFrames, sseAnswer, sseFrame } from "./wire-answers.ts";
 export { type WireAnswer, type WireFault, type WireRequest, type WireScript, type WireServer, wireServer } from "./wire-server.ts";
