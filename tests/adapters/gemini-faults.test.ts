@@ -267,6 +267,23 @@ describe("gemini: clocks", () => {
     await request.closed;
   });
 
+  test.each([
+    ["a model that may think", {}, 300_000],
+    ["one that may not", { thinking: false as const }, 60_000],
+  ])("the first content of %s is awaited for as long as that takes", async (_, options, ms) => {
+    const clock = fakeClock();
+    const seen = watched();
+    server.script(sseAnswer(frames(deltas), { fault: { kind: "stall", after: before } }));
+    const arrives = server.nextRequest();
+    const pending = failing(modelAt(server.url, { clock, fetch: seen.fetch, ...options })(input(prompt)));
+    const request = await arrives;
+    await seen.headers;
+    await clock.advance(ms - 100);
+    expect(request.isClosed).toBe(false);
+    await clock.advance(200);
+    expect(isFault((await pending).error)).toMatchObject({ code: "timeout", phase: "firstPart" });
+  });
+
   test("no bytes for idleMs, once content has come", async () => {
     const clock = fakeClock();
     server.script(sseAnswer(frames(deltas), { fault: { kind: "stall", after: before + 1 } }));

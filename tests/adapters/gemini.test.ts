@@ -279,6 +279,12 @@ describe("thoughts, signatures, sources and calls", () => {
     expect((await ask({}, [prompt, ...parts, "and?"])).sent.contents[1]).toEqual({ role: "model", parts: [{ text: "hm", thought: true }, { text: "Hello" }] } satisfies Content);
   });
 
+  test("a signature without anything else goes back alone", async () => {
+    const { parts } = await ask({}, [prompt], [chunk([{ text: "a" }, { thoughtSignature: "alone" }, { text: "b" }]), ending()]);
+    expect(parts.slice(0, 3)).toMatchObject([{ text: "a" }, { text: "", substream: "reasoning" }, { text: "b" }]);
+    expect((await ask({}, [prompt, ...parts, "and?"])).sent.contents[1]).toEqual({ role: "model", parts: [{ text: "a" }, { thoughtSignature: "alone" }, { text: "b" }] } satisfies Content);
+  });
+
   test("a signature of somebody who is not the model is not sent, nor are other models' thoughts", async () => {
     const { sent } = await ask({}, [
       text("hi", { metadata: { gemini: { thoughtSignature: "forged", thought: true } } }),
@@ -350,6 +356,10 @@ describe("thoughts, signatures, sources and calls", () => {
       { kind: "toolCall", name: "now", arguments: { a: 1 } },
       { kind: "finish", reason: "tool_calls" },
     ]);
+    const late = await ask({}, [prompt], [...chunks.slice(1, 4).map((_, index) => chunk([{ functionCall: { ...(index === 0 ? { name: "f" } : {}), willContinue: index < 2 }, ...(index === 2 ? { thoughtSignature: "late" } : {}) }])), ending()]);
+    expect(late.parts[0]).toMatchObject({ name: "f", arguments: {}, metadata: { gemini: { thoughtSignature: "late" } } });
+    const two = await ask({}, [prompt], [...chunks.slice(0, 2), chunk([{ functionCall: { name: "now", args: {} } }]), ending()]);
+    expect(two).toMatchObject({ parts: [], error: { code: "bad_response" } });
     for (const reason of [FinishReason.STOP, FinishReason.MAX_TOKENS]) {
       const cut = await ask({}, [prompt], [...chunks.slice(0, 3), ending(reason)]);
       expect(cut.parts).toEqual([]);
@@ -389,7 +399,7 @@ describe("what is sent", () => {
       bytes(new TextEncoder().encode('{"ü":1}'), "application/json"),
       uri("https://generativelanguage.googleapis.com/v1beta/files/abc", "application/pdf"),
       uri("gs://bucket/a.mp4", "video/mp4"),
-      uri("data:image/png;base64,iVBORw==", "image/png"),
+      uri("DATA:image/png;base64,iVBORw==", "image/png"),
       json({ a: [1] }),
     ]);
     expect(sent.contents).toEqual([
@@ -697,7 +707,8 @@ describe("keys, clients and options", () => {
       [new SyntaxError("Unexpected token"), { code: "bad_response" }],
       [new Error("Incomplete JSON segment at the end"), { code: "truncated" }],
       [new Error("Could not load the default credentials. Browse to …"), { code: "missing_config" }],
-      [Object.assign(new TypeError("fetch failed"), { cause: Object.assign(new Error("x"), { code: "ECONNREFUSED" }) }), { code: "unavailable" }],
+      [Object.assign(new Error("invalid_grant"), { status: 400, code: "400", response: { status: 400, data: { error: "invalid_grant" } } }), { code: "unauthorized" }],
+      [Object.assign(new TypeError("fetch failed"), { cause: Object.assign(new Error("x"), { code: "ECONNREFUSED" }) }), { code: "unavailable", message: expect.stringContaining("ECONNREFUSED") as string }],
     ] as const) {
       const { error: caught } = await failing(gemini({ model: "m", client: throwing(error) })(input(prompt)));
       expect(caught).toMatchObject(expected);
