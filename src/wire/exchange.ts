@@ -34,6 +34,8 @@ export interface ExchangeOptions extends Timeouts {
   readonly accept: "text/event-stream" | "application/x-ndjson" | "application/json";
   /** The caller's own, for proxies and tests. @default the global one */
   readonly fetch?: Fetch | undefined;
+  /** Bytes of one event. @default 8 MiB */
+  readonly maxEventBytes?: number | undefined;
   /** An answer of status 200 whose body is a JSON error. */
   readonly errorOf: (body: unknown) => MillraceError | undefined;
 }
@@ -78,14 +80,14 @@ const uploadBytesPerMs = 128;
 /** What may follow the terminal event, and how long it may take. */
 const drainBytes = 65_536;
 const drainMs = 250;
-/** One event of the stream: 8 MiB. */
-const maxEventBytes = 8_388_608;
+/** One event of a stream that brings text: 8 MiB. */
+const maxTextEventBytes = 8_388_608;
 /** A whole JSON answer: 2,048 vectors of 3,072 dimensions take 33 MiB in base64. */
 const maxJsonBytes = 67_108_864;
 
 /** Opens an exchange; its clocks start now. */
 export function openExchange(options: ExchangeOptions): Exchange {
-  const { service, clock, redact, accept, connectMs, firstPartMs, idleMs, errorOf } = options;
+  const { service, clock, redact, accept, connectMs, firstPartMs, idleMs, maxEventBytes = maxTextEventBytes, errorOf } = options;
   const controller = new AbortController();
   const watch = watchEvents();
   let failure: Exchange["failure"];

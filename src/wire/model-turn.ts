@@ -58,6 +58,8 @@ export interface ModelProtocol<Body> {
 export interface TurnSettings extends Timeouts {
   readonly clock: Clock;
   readonly fetch?: Fetch | undefined;
+  /** Bytes of one event, where it may bring more than text. */
+  readonly maxEventBytes?: number | undefined;
   /** Text of the adapter's own that is sent. */
   readonly system?: string | undefined;
   readonly life: Lifetime;
