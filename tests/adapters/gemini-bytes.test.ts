@@ -79,12 +79,12 @@ describe("gemini: the same bytes give the same parts", () => {
     expect(parts[19_999]).toMatchObject({ text: "19999 " });
   });
 
-  test("an image of 6 MB in pieces of 4 kB", async () => {
-    const data = Buffer.alloc(4_500_000, 7).toString("base64");
+  test("an image of 12 MB, one event, in pieces of 16 kB", async () => {
+    const data = Buffer.alloc(12_000_000, 7).toString("base64");
     const chunks = [{ candidates: [{ content: { role: "model", parts: [{ inlineData: { mimeType: "image/png", data } }] } }] }, ...rich.slice(-1)];
-    const [picture] = await reply(splitBytes(bytesOf(geminiFrames(chunks)), 4_096));
+    const [picture] = await reply(splitBytes(bytesOf(geminiFrames(chunks)), 16_384));
     expect(picture).toMatchObject({ kind: "bytes", mimeType: "image/png" });
-    expect(picture?.kind === "bytes" && picture.bytes.byteLength).toBe(4_500_000);
+    expect(picture?.kind === "bytes" && picture.bytes.byteLength).toBe(12_000_000);
   });
 });
 

@@ -83,8 +83,8 @@ const streamFaults: readonly Fault[] = [
     retryable: true,
   },
   {
-    name: "an event has more than 8 MiB",
-    answer: (frames, after) => open([...frames.slice(0, after), `data: "${"x".repeat(12_000_000)}"\n\n`]),
+    name: "an event has more than 65 MiB",
+    answer: (frames, after) => open([...frames.slice(0, after), `data: "${"x".repeat(69_000_000)}"\n\n`]),
     code: "too_large",
     retryable: false,
   },

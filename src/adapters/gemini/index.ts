@@ -48,6 +48,9 @@ export { geminiEmbedder, type GeminiEmbedderOptions } from "./embedder.ts";
 
 const service = "gemini";
 
+/** An image comes in one event: 4,096 by 4,096 pixels that do not compress take 48 MiB, 64 in base64. */
+const maxEventBytes = 68_157_440;
+
 /** JSON that the answer must be. */
 export interface OutputSchema {
   /** JSON Schema. */
@@ -166,6 +169,7 @@ export function gemini(options: GeminiOptions): Model {
     idleMs: options.idleMs ?? 30_000,
     clock: options.clock ?? systemClock,
     fetch: opened.fetch,
+    maxEventBytes,
     system,
     life,
   };

@@ -69,7 +69,7 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
   let model = "";
   let responseId: string | undefined;
 
-  const bad = (what: string, retryable = true): MillraceError => new MillraceError("bad_response", `${service}: ${what}`, { service, retryable });
+  const bad = (what: string): MillraceError => new MillraceError("bad_response", `${service}: ${what}`, { service });
   const checked = (value: unknown, what: string): JsonValue => {
     try {
       return checkedJson(value, what);
