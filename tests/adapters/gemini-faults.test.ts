@@ -107,6 +107,7 @@ const answerFaults: readonly (readonly [name: string, answer: WireAnswer, code: 
   ["429 with RetryInfo", status(429, { message: "slow", details: [retryIn("34.4s")] }), "rate_limited", { retryAfterMs: 34_400, retryable: true }],
   ["429 of a day's quota", status(429, { message: "pay", details: [quotaPerDay, retryIn("34s")] }), "rate_limited", { retryable: false }],
   ["429 of an account without billing", status(429, { message: "pay", details: [because("BILLING_DISABLED")] }), "rate_limited", { retryable: false }],
+  ["499, of a call that the service gave up", status(499, { message: "gave up", status: "CANCELLED" }), "unavailable", { status: 499, retryable: true }],
   ["500", status(500), "unavailable", { status: 500, retryable: true }],
   ["503 that asks not to come again", status(503, { message: "no" }, { "x-should-retry": "false" }), "unavailable", { retryable: false }],
   ["504", status(504, { message: "late", status: "DEADLINE_EXCEEDED" }), "unavailable"],

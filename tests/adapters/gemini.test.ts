@@ -315,7 +315,8 @@ describe("thoughts, signatures, sources and calls", () => {
       toolResult({ id: "resp-1-2", name: "now", result: ["noon"] }),
       toolResult({ id: "resp-1-3", name: "now", result: { why: "broken" }, isError: true }),
     ];
-    const { sent } = await ask({}, [prompt, ...calls, ...results]);
+    const { sent, requests } = await ask({}, [prompt, ...calls, ...results]);
+    expect(requests[0]?.body.includes("9007199254740993")).toBe("rawJSON" in JSON);
     expect(sent.contents.slice(1)).toEqual([
       {
         role: "model",

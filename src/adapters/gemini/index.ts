@@ -7,7 +7,7 @@
  * | part | goes out as |
  * | --- | --- |
  * | text, JSON | `text`, role `user` or `model`; deltas of an answer are joined |
- * | image, audio, video, PDF, text file in memory | `inlineData`; JSON as text |
+ * | image, audio, video, PDF, text file in memory | `inlineData`, with `metadata.gemini.videoMetadata`; JSON as text |
  * | the same by address: https, gs | `fileData` |
  * | tool call, tool result | `functionCall`, `functionResponse` with the id of the call; results that are no object as `{ result }`, errors as `{ error }` |
  * | system, `system` | `systemInstruction` |

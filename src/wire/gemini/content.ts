@@ -10,6 +10,7 @@ import { MillraceError } from "../../core/errors.ts";
 import { essence } from "../../core/guards.ts";
 import type { BytesPart, Part, ToolResultPart, UriPart } from "../../core/part.ts";
 import { type Shape, shapeOf, wordsOf } from "../json-shape.ts";
+import { exactJson } from "./raw-json.ts";
 
 /** A part of a message, as it is sent. */
 export interface GeminiPart {
@@ -71,13 +72,18 @@ export function toGeminiPart(who: string, part: Part, isOfModel: boolean): Gemin
     case "uri":
       return { ...fileOf(who, part), ...opaque };
     case "toolCall": {
-      const ours = shapeOf(part.metadata.gemini)?.withoutId === true;
-      const args = shapeOf(part.arguments) ?? { arguments: part.arguments };
-      return { functionCall: { ...(ours ? {} : { id: part.id }), name: part.name, args }, ...opaque };
+      const about = shapeOf(part.metadata.gemini);
+      const args = exactly(about?.arguments) ?? shapeOf(part.arguments) ?? { arguments: part.arguments };
+      return { functionCall: { ...(about?.withoutId === true ? {} : { id: part.id }), name: part.name, args }, ...opaque };
     }
     default:
       throw cannotTake(who, part);
   }
+}
+
+/** Arguments whose text holds numbers that a value does not. */
+function exactly(raw: unknown): Shape | undefined {
+  return typeof raw === "string" && /\d{16}/.test(raw) ? shapeOf(exactJson(raw)) : undefined;
 }
 
 /** A tool's result under the id and name of its call. It must be an object. */

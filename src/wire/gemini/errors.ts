@@ -86,7 +86,9 @@ function faultOf(error: Shape | undefined, status?: number, headers?: HeaderSour
   const reason = details.map((detail) => wordsOf(detail?.reason)).find((word) => word !== undefined);
   const inBody = countOf(error?.code);
   const named = statusNames.indexOf(wordsOf(error?.status) ?? "");
-  const code = status ?? (inBody !== undefined && inBody >= 400 && inBody <= 599 ? inBody : named > 0 ? named : 500);
+  const http = status ?? (inBody !== undefined && inBody >= 400 && inBody <= 599 ? inBody : undefined);
+  // 499 is no status of HTTP: the service gave up, by its name CANCELLED
+  const code = http !== undefined && http !== 499 ? http : named > 0 ? named : 500;
   const fault = googleFault({ reason, code }) ?? { code: "unavailable" };
   const hint = retryHint({ ...(headers === undefined ? {} : { headers }), body: { error } });
   const forGood = fault.retryable === false || (fault.code === "rate_limited" && details.some(isSpent));

@@ -14,6 +14,23 @@ export function rawArguments(event: string): string[] {
   });
 }
 
+/** What runtimes of today have, and the types of the language not yet. */
+interface ExactJson {
+  rawJSON?(text: string): unknown;
+  parse(text: string, reviver: (key: string, value: unknown, context?: { readonly source?: string }) => unknown): unknown;
+}
+
+/** A value that is written as the text has it, where the runtime can; undefined where it cannot, and for what is no JSON. */
+export function exactJson(text: string): unknown {
+  const exact: ExactJson = JSON;
+  if (exact.rawJSON === undefined) return undefined;
+  try {
+    return exact.parse(text, (_, value, context) => (typeof value === "number" && context?.source !== undefined ? exact.rawJSON?.(context.source) : value));
+  } catch {
+    return undefined;
+  }
+}
+
 /** The last of a name counts, as it does in parsing. */
 function memberOf(text: string, key: string): string | undefined {
   let found: string | undefined;
