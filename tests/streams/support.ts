@@ -68,6 +68,9 @@ export function gate(): Gate {
   return { promise, open, fail };
 }
 
+/** Turns of the loop, a second or more: some wait for a hash, which is made on another thread. */
+const soonTurns = 1_000;
+
 /** A promise that a test expects to settle soon; it says so instead of hanging. */
 export async function soon<T>(promise: Promise<T>): Promise<T> {
   let settled = false;
@@ -75,8 +78,8 @@ export async function soon<T>(promise: Promise<T>): Promise<T> {
     settled = true;
   };
   promise.then(mark, mark);
-  for (let turn = 0; turn < 50 && !settled; turn += 1) await turns(1);
-  if (!settled) throw new Error("it has not settled after 50 turns");
+  for (let turn = 0; turn < soonTurns && !settled; turn += 1) await turns(1);
+  if (!settled) throw new Error(`it has not settled after ${soonTurns} turns`);
   return promise;
 }
 
