@@ -94,7 +94,7 @@ describe("record and replay, part by part", () => {
       const replaying = run(replay(notes, { speed, clock }), "Hi").forEach(() => at.push(clock.now() - startMs));
       // the input is hashed on another thread, which takes as long as it takes
       while (speed !== Infinity && clock.pending === 0) await turns();
-      await clock.advance(1_000);
+      if (speed !== Infinity) await clock.advance(1_000);
       await replaying;
       expect([speed, at]).toEqual([speed, times]);
     }
