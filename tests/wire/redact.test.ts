@@ -86,7 +86,7 @@ describe("of an address", () => {
     ["http://host/a?mail=a@b.c&key=abc", "http://host/a"],
     ["https://user:pass@host/a@b", "https://…@b"],
     ["http://one/,amqp://c:d/e@two,amqp://f:g/h@three", "http://one/,amqp://…@two,amqp://…@three"],
-    ["https://registry.npmjs.org/@scope/name", "https://registry.npmjs.org/@scope/name"],
+    ["https://packages.example.org/@scope/name", "https://packages.example.org/@scope/name"],
     ["http://host:80/a b@c", "http://host:80/a b@c"],
     ['{"url":"http://host:80/a","mail":"a@b.c"}', '{"url":"http://host:80/a","mail":"a@b.c"}'],
   ])("%s stays %s", (text, shown) => expect(none(text)).toBe(shown));

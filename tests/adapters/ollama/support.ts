@@ -112,7 +112,7 @@ export const streamFaults: readonly StreamFault[] = [
 
 export const answerFaults: readonly AnswerFault[] = [
   ["400", refusal(400, "no"), "invalid_input", { status: 400, retryable: false }],
-  ["400 of a model that calls no tools", refusal(400, "registry.ollama.ai/library/qwen-test does not support tools"), "invalid_input", { status: 400 }],
+  ["400 of a model that calls no tools", refusal(400, "models.example.org/library/qwen-test does not support tools"), "invalid_input", { status: 400 }],
   ["401", refusal(401, "unauthorized"), "unauthorized", { status: 401, scope: "dependency" }],
   ["403", refusal(403, "no"), "unauthorized"],
   ["404 of a model that is not there", refusal(404, "model 'qwen-test' not found"), "not_found", { scope: "dependency", message: "ollama: qwen-test answered 404: model 'qwen-test' not found; to get it: ollama pull qwen-test" }],
