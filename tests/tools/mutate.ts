@@ -32,6 +32,8 @@ const testFolders = values.tests?.split(",") ?? (folders.every((folder) => /^src
 const left = ["tests/streams/long-streams.test.ts"];
 /** Before the tests have been seen to pass; then a mutant gets three times as long as they took. */
 const firstTimeoutMs = 300_000;
+/** Characters of what a run printed that are shown when it fails where it must not. */
+const keptOutput = 8_000;
 
 interface Mutant {
   readonly file: string;
@@ -124,12 +126,13 @@ async function work(): Promise<void> {
   symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
   try {
     const startMs = performance.now();
-    if ((await tests(copy, firstTimeoutMs)) !== "passed") throw new Error("the tests fail without any mutant: there is nothing to measure");
+    const first = await tests(copy, firstTimeoutMs);
+    if (first.outcome !== "passed") throw new Error(`the tests fail without any mutant (${first.outcome} after ${Math.round((performance.now() - startMs) / 1_000)} s): there is nothing to measure\n${first.output}`);
     const timeoutMs = 3 * (performance.now() - startMs);
     for (let mutant = chosen.pop(); mutant !== undefined; mutant = chosen.pop()) {
       const original = readFileSync(join(root, mutant.file), "utf8");
       writeFileSync(join(copy, mutant.file), original.slice(0, mutant.at) + mutant.to + original.slice(mutant.at + mutant.from.length));
-      const outcome = await tests(copy, timeoutMs);
+      const { outcome } = await tests(copy, timeoutMs);
       if (outcome === "passed") outcomes.survived.push(mutant);
       else outcomes[outcome] += 1;
       tried.push(mutant);
@@ -141,16 +144,28 @@ async function work(): Promise<void> {
   }
 }
 
-function tests(copy: string, timeoutMs: number): Promise<"passed" | "noticed" | "hung"> {
+interface TestRun {
+  readonly outcome: "passed" | "noticed" | "hung";
+  /** The end of what the tests printed. */
+  readonly output: string;
+}
+
+function tests(copy: string, timeoutMs: number): Promise<TestRun> {
   return new Promise((resolve) => {
     const args = [join("node_modules", "vitest", "vitest.mjs"), "run", "--bail=1", "--reporter=dot", "--no-file-parallelism", ...testFolders];
-    const child = spawn(process.execPath, args, { cwd: copy, stdio: "ignore", detached: true, env: { ...process.env, PROPERTY_RUNS: "60", SERVICES: "none", TEST_EXCLUDE: left.join(",") } });
+    const child = spawn(process.execPath, args, { cwd: copy, stdio: ["ignore", "pipe", "pipe"], detached: true, env: { ...process.env, PROPERTY_RUNS: "60", SERVICES: "none", TEST_EXCLUDE: left.join(",") } });
+    let output = "";
+    const keep = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-keptOutput);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
     const timer = setTimeout(() => {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     }, timeoutMs);
     child.on("exit", (code, signal) => {
       clearTimeout(timer);
-      resolve(signal === "SIGKILL" ? "hung" : code === 0 ? "passed" : "noticed");
+      resolve({ outcome: signal === "SIGKILL" ? "hung" : code === 0 ? "passed" : "noticed", output });
     });
   });
 }
