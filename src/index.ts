@@ -5,6 +5,7 @@
  *
  * @module
  */
+export type { Asked, ModelTool, OutputSchema, ToolChoice } from "./core/asked.ts";
 export { type Clock, systemClock } from "./core/clock.ts";
 export { type Codec, codec } from "./core/codec.ts";
 export {
@@ -100,7 +101,7 @@ export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
 export type { KeyValueAbility, KeyValueContext, KeyValueSetOptions, KeyValueStore, MarkStore } from "./kinds/key-value.ts";
 export { load, type LoadOptions } from "./kinds/load.ts";
 export type { Advanced, MarkStep, MarkSteps } from "./kinds/marks.ts";
-export type { Model, ModelTool } from "./kinds/model.ts";
+export type { Model } from "./kinds/model.ts";
 export { namespaced } from "./kinds/namespaced.ts";
 export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
 export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";

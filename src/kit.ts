@@ -45,7 +45,10 @@ export { type Confidential, quotedError, type Redact, redaction } from "./wire/r
 export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./wire/retry-hint.ts";
 
 // Models: a turn of a conversation in, its answer out, ended in exactly one way.
+export { askedOf } from "./core/asked.ts";
+export { asks } from "./core/asks.ts";
 export { modelOf } from "./kinds/model.ts";
+export { asking, type StandingAsks } from "./wire/asking.ts";
 export { type CalledTool, calledTool } from "./wire/called-tool.ts";
 export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";

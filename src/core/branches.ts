@@ -9,7 +9,7 @@ import type { Part } from "./part.ts";
 import { planFor } from "./pipeline.ts";
 import { flowOf, openPlan } from "./plan.ts";
 import type { Processor } from "./processor.ts";
-import type { Scope } from "./scope.ts";
+import type { Own, Scope } from "./scope.ts";
 
 /** A processor opened over a flow; leaving it also tells those who are at work inside. */
 export class Branch implements Flow {
@@ -19,8 +19,8 @@ export class Branch implements Flow {
   private readonly scope: Scope;
   private readonly changed: () => void;
 
-  constructor(processor: Processor, upstream: Flow, scope: Scope, changed: () => void = () => {}) {
-    this.scope = scope.child();
+  constructor(processor: Processor, upstream: Flow, scope: Scope, changed: () => void = () => {}, own?: Own) {
+    this.scope = scope.child(undefined, own);
     this.flow = flowOf(openPlan(planFor(processor), upstream, this.scope), this.scope);
     this.changed = changed;
   }

@@ -1,9 +1,11 @@
 /**
- * What wrappers further out have settled for those inside: how many more requests one logical call may make, and how long
- * it may take.
+ * What wrappers further out have settled for those inside: how many more requests one logical call may make, how long it may
+ * take, what is asked of a model.
  *
  * @module
  */
+
+import type { Asked } from "./asked.ts";
 
 /** One call as its caller sees it, however many requests it takes. */
 export interface LogicalCall {
@@ -23,6 +25,8 @@ export interface Limits {
   readonly leftMs?: () => number;
   /** What leaves cannot be taken back: it goes into a sink, not to a reader. */
   readonly final?: boolean;
+  /** What turns of models inside are asked for besides their input. */
+  readonly asked?: Asked;
 }
 
 /** With less than this left an attempt is not worth starting. */

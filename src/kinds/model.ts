@@ -18,14 +18,6 @@ export interface Model extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** A tool that a model may call. */
-export interface ModelTool {
-  readonly name: string;
-  readonly description?: string;
-  /** JSON Schema of the arguments. */
-  readonly parameters: Readonly<Record<string, unknown>>;
-}
-
 /** Makes a model of a turn and what closes it. */
 export function modelOf(name: string, turn: (input: AsyncIterable<Part>, context?: Context) => AsyncIterable<Part>, close: () => Promise<void>): Model {
   const ask = (input: AsyncIterable<Part>, context?: Context): AsyncIterable<Part> => turn(input, context);

@@ -1,6 +1,7 @@
 /**
  * @module
  */
+import { askedOf } from "../core/asked.ts";
 import { operationsOf, paceOf } from "../core/branch.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, received, requireProcessors, wholeNumber } from "../core/errors.ts";
@@ -107,7 +108,7 @@ export function cache(processor: Processor, options: CacheOptions): Processor {
 function identity(processor: Processor, { scope, name, version = "", vary = null }: CacheOptions, context: Context): KeyParts {
   const whose: unknown = typeof scope === "function" ? scope(context) : scope;
   if (typeof whose !== "string" || whose === "") throw noScope(whose);
-  return { scope: whose, name: name ?? processor.name, version, vary };
+  return { scope: whose, name: name ?? processor.name, version, vary, asked: askedOf(context) };
 }
 
 /** What the key is made of; nothing for a call that has none. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Asked, askedOf } from "../core/asked.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { finish, text, toolCall } from "../core/constructors.ts";
 import { isWholePart } from "../core/content.ts";
@@ -52,6 +53,8 @@ export interface MockCall {
   readonly input: readonly Part[];
   /** The text among them, main stream only. */
   readonly text: string;
+  /** What wrappers asked of the turn: tools, JSON of a schema. */
+  readonly asked: Asked;
   /** Aborts with the call. */
   readonly signal: AbortSignal;
   /** Parts handed on so far. */
@@ -128,7 +131,7 @@ async function* answer(mock: Mock, input: AsyncIterable<Part>, context: Context 
     leave = life.enter((reason) => stop.abort(reason));
     const parts = await collect(input, stop.signal);
     if (spokenParts(name, parts, options.systemParts ?? "refuse", () => true).length === 0) return;
-    call = { turn: calls.length + 1, input: parts, text: textOf(parts), signal: stop.signal, delivered: 0, outcome: "running" };
+    call = { turn: calls.length + 1, input: parts, text: textOf(parts), asked: askedOf(context), signal: stop.signal, delivered: 0, outcome: "running" };
     calls.push(call);
     const events = await heard(eventsOf(mock, call), stop.signal);
     const usageBefore = tokens(sentTexts(parts).join(""));

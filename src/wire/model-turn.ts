@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { type Asked, askedOf } from "../core/asked.ts";
 import type { Clock } from "../core/clock.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
 import type { Part, Usage } from "../core/part.ts";
@@ -45,8 +46,8 @@ export interface ModelProtocol<Body> {
   readonly service: string;
   /** Content type of an answer. @default "text/event-stream" */
   readonly accept?: "text/event-stream" | "application/x-ndjson";
-  /** The request for these parts; undefined when there is nothing to say. Throws for parts the service cannot take. */
-  toBody(parts: readonly Part[]): Body | undefined;
+  /** The request for these parts; undefined when there is nothing to say. Throws for what the service cannot take. */
+  toBody(parts: readonly Part[], asked: Asked): Body | undefined;
   /** Client, key: what a request needs. */
   prepare(signal: AbortSignal): Promise<Sender<Body>>;
   reader(redact: Redact): AnswerReader;
@@ -87,7 +88,8 @@ export async function* modelTurn<Body>(
   try {
     leave = settings.life.enter((reason) => stop.abort(reason));
     const parts = await collect(input, stop.signal);
-    const body = protocol.toBody(parts);
+    const asked = askedOf(context);
+    const body = protocol.toBody(parts, asked);
     if (body === undefined) return;
     const sender = await heard(protocol.prepare(stop.signal), stop.signal);
     const texts = (): string[] => [...sentTexts(parts), ...(settings.system === undefined ? [] : [settings.system])];

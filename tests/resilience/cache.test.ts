@@ -20,9 +20,11 @@ import {
   text,
   toolCall,
 } from "../../src/index.ts";
+import type { Asked } from "../../src/core/asked.ts";
+import { asks } from "../../src/core/asks.ts";
 import type { CacheEvent, CacheStore } from "../../src/resilience/caching/cache-store.ts";
 import { cache, type CacheOptions } from "../../src/resilience/cache.ts";
-import { fakeClock, stalledSource, watchedSource } from "../../src/testing/index.ts";
+import { fakeClock, mockModel, stalledSource, watchedSource } from "../../src/testing/index.ts";
 import { gate, opaque, soon, texts, turns } from "../streams/support.ts";
 
 /** A model that counts: each call answers with its number and the input. */
@@ -344,6 +346,16 @@ describe("CA2: what makes calls the same", () => {
     expect([source.calls, store.values.size]).toEqual([variants.length, variants.length]);
     for (const variant of variants) await run(cached(source.model, { ...base, ...variant }), "q").collect();
     expect(source.calls).toBe(variants.length);
+  });
+
+  test("what a wrapper further out asks of the model is in the key, and reaches the model that is asked", async () => {
+    const model = mockModel(["one", "two", "three"]);
+    const processor = cached(model);
+    const tool = (name: string): Asked => ({ tools: [{ name, parameters: {} }] });
+    const answers: string[] = [];
+    for (const asked of [tool("a"), tool("b"), {}, tool("a"), tool("b"), {}]) answers.push(await run(asks(processor, asked), "q").text());
+    expect(answers).toEqual(["one", "two", "three", "one", "two", "three"]);
+    expect(model.calls.map(({ asked }) => asked.tools?.[0]?.name)).toEqual(["a", "b", undefined]);
   });
 
   test("the scope may come from the run, and an empty one fails it", async () => {

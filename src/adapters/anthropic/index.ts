@@ -37,14 +37,17 @@
  *
  * @module
  */
+import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { type Model, modelOf, type ModelTool } from "../../kinds/model.ts";
+import type { Part } from "../../core/part.ts";
+import { type Model, modelOf } from "../../kinds/model.ts";
 import type { CacheControl } from "../../wire/anthropic/content.ts";
 import { bodyError, clientError, reportedError } from "../../wire/anthropic/errors.ts";
 import { messagesReader } from "../../wire/anthropic/events.ts";
 import { pausedTurns } from "../../wire/anthropic/paused-turns.ts";
 import { type MessagesRequest, type MessagesSettings, toMessagesRequest } from "../../wire/anthropic/request.ts";
+import { asking, type StandingAsks } from "../../wire/asking.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
 import type { ModelProtocol, TurnSettings } from "../../wire/model-turn.ts";
@@ -86,11 +89,11 @@ export interface AnthropicOptions extends ConnectionOptions {
   /** Tools that the service runs itself, as it describes them: `{ type: "web_search_20260318", name: "web_search" }`. */
   readonly serverTools?: readonly Readonly<Record<string, unknown>>[];
   /** @default what the service does: "auto" where there are tools */
-  readonly toolChoice?: "auto" | "none" | "required" | { readonly name: string };
+  readonly toolChoice?: ToolChoice;
   /** Requests that a paused turn may take beyond its first one. @default 8 with `serverTools`, else 0 */
   readonly maxContinuations?: number;
   /** Makes the answer JSON of a schema. */
-  readonly output?: { readonly schema: Readonly<Record<string, unknown>> };
+  readonly output?: Pick<OutputSchema, "schema">;
   /** Documents may be cited; the citations are JSON on `sources`. @default false */
   readonly citations?: boolean;
   /** Keeps the whole request in the cache, for five minutes or an hour; one of the four marks that a request may have. @default no */
@@ -135,9 +138,11 @@ export function anthropic(options: AnthropicOptions): Model {
   const { model, strictFinish = false, serverTools, maxContinuations = serverTools === undefined ? 0 : usualContinuations } = options;
   const opened = connection(who, options, options.extra ?? {});
   const settings = settingsOf(who, options);
+  const bodyOf = (parts: readonly Part[], asked: Asked, container: string | undefined): MessagesRequest | undefined =>
+    toMessagesRequest(parts, { ...settings, fields: { ...settings.fields, ...askedFields(asking(who, options, asked), options), container } });
   const protocol = (container: string | undefined): ModelProtocol<MessagesRequest> => ({
     service,
-    toBody: (parts) => toMessagesRequest(parts, container === undefined ? settings : { ...settings, fields: { ...settings.fields, container } }),
+    toBody: (parts, asked) => bodyOf(parts, asked, container),
     async prepare(signal) {
       const { secrets, client } = await opened.connect(signal);
       return { secrets, send: (body, exchange) => client(exchange).messages.create(body, requestOptions(exchange)) };
@@ -164,13 +169,24 @@ export function anthropic(options: AnthropicOptions): Model {
 
 // --- what the options say, in the service's words ---
 
-function settingsOf(who: string, options: AnthropicOptions): MessagesSettings {
-  const { model, system, systemParts = "refuse", maxOutputTokens = 4_096, thinking, effort, output, stop, cache, citations = false, extra = {} } = options;
-  const tools = [
-    ...(options.tools ?? []).map(({ name, description, parameters }) => ({ name, ...(description === undefined ? {} : { description }), input_schema: parameters })),
-    ...(options.serverTools ?? []),
+/** What a turn may be asked for in other words than the options. */
+function askedFields({ tools = [], toolChoice, output }: StandingAsks<Pick<OutputSchema, "schema">>, { serverTools = [], effort }: AnthropicOptions): Pick<MessagesSettings["fields"], AskedField> {
+  const all = [
+    ...tools.map(({ name, description, parameters }) => ({ name, ...(description === undefined ? {} : { description }), input_schema: parameters })),
+    ...serverTools,
   ];
   const outputConfig = compact<object>({ effort, format: output && { type: "json_schema", schema: output.schema } } as object);
+  return {
+    output_config: Object.keys(outputConfig).length === 0 ? undefined : outputConfig,
+    tools: all.length === 0 ? undefined : all,
+    tool_choice: choiceOf(toolChoice),
+  };
+}
+
+type AskedField = "output_config" | "tools" | "tool_choice";
+
+function settingsOf(who: string, options: AnthropicOptions): Omit<MessagesSettings, "fields"> & { readonly fields: Omit<MessagesSettings["fields"], AskedField | "container"> } {
+  const { model, system, systemParts = "refuse", maxOutputTokens = 4_096, thinking, stop, cache, citations = false, extra = {} } = options;
   const cacheControl: CacheControl | undefined = cache === undefined ? undefined : { type: "ephemeral", ttl: cache };
   return {
     who,
@@ -184,11 +200,7 @@ function settingsOf(who: string, options: AnthropicOptions): MessagesSettings {
       stream: true,
       cache_control: cacheControl,
       thinking: thinking === undefined ? undefined : thinkingOf(thinking),
-      output_config: Object.keys(outputConfig).length === 0 ? undefined : outputConfig,
       stop_sequences: stop,
-      tools: tools.length === 0 ? undefined : tools,
-      tool_choice: choiceOf(options.toolChoice),
-      container: undefined,
     },
   };
 }

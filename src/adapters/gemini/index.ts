@@ -28,9 +28,11 @@
  *
  * @module
  */
+import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { type Model, modelOf, type ModelTool } from "../../kinds/model.ts";
+import { type Model, modelOf } from "../../kinds/model.ts";
+import { asking } from "../../wire/asking.ts";
 import { type GeminiEvent, geminiReader } from "../../wire/gemini/answer-reader.ts";
 import { bodyError, clientError } from "../../wire/gemini/errors.ts";
 import { type GuardedAnswer, guardedAnswer } from "../../wire/gemini/guarded-answer.ts";
@@ -50,12 +52,6 @@ const service = "gemini";
 
 /** An image comes in one event: 4,096 by 4,096 pixels that do not compress take 48 MiB, 64 in base64. */
 const maxEventBytes = 68_157_440;
-
-/** JSON that the answer must be. */
-export interface OutputSchema {
-  /** JSON Schema. */
-  readonly schema: Readonly<Record<string, unknown>>;
-}
 
 /** One kind of harm, and how much of it is let by. */
 export interface SafetySetting {
@@ -95,11 +91,11 @@ export interface GeminiOptions extends ConnectionOptions<GeminiClient> {
   /** Tools that the model may call; calls come out as parts, and running them is not done here. */
   readonly tools?: readonly ModelTool[];
   /** @default what the service does: "auto" where there are tools */
-  readonly toolChoice?: "auto" | "none" | "required" | { readonly name: string };
+  readonly toolChoice?: ToolChoice;
   /** Tools that the service runs by itself: `{ googleSearch: {} }`, `{ codeExecution: {} }`, … */
   readonly serverTools?: readonly Readonly<Record<string, unknown>>[];
   /** Makes the answer JSON of a schema. */
-  readonly output?: OutputSchema;
+  readonly output?: Pick<OutputSchema, "schema">;
   /** False asks for no thinking, which some models refuse. @default what the model does by itself */
   readonly thinking?: false | ThinkingOptions;
   /** What may be in the answer, for models that make more than text: "TEXT", "IMAGE", "AUDIO". */
@@ -141,11 +137,11 @@ export function gemini(options: GeminiOptions): Model {
   checkOptions(who, options);
   const { model, system, systemParts = "refuse", extra = {}, strictFinish = false, thinking } = options;
   const opened = connection(who, options);
-  const settings: GeminiSettings = { who, model, system, systemParts, fields: fieldsOf(options), extra };
+  const settings: Omit<GeminiSettings, "fields"> = { who, model, system, systemParts, extra };
   const protocol: ModelProtocol<{ readonly request: GeminiRequest; readonly sent: () => string[] }> = {
     service,
-    toBody(parts) {
-      const request = toGeminiRequest(parts, settings);
+    toBody(parts, asked) {
+      const request = toGeminiRequest(parts, { ...settings, fields: fieldsOf(options, asked) });
       return request && { request, sent: () => [...sentTexts(parts), ...(system === undefined ? [] : [system])] };
     },
     async prepare(signal) {
@@ -181,8 +177,9 @@ async function* eventsOf(chunks: AsyncIterable<unknown>, { dropped }: GuardedAns
   for await (const chunk of chunks) yield { chunk, dropped: dropped.shift() };
 }
 
-function fieldsOf(options: GeminiOptions): GeminiSettings["fields"] {
-  const { tools = [], serverTools = [], output, modalities, safety } = options;
+function fieldsOf(options: GeminiOptions, asked: Asked): GeminiSettings["fields"] {
+  const { serverTools = [], modalities, safety } = options;
+  const { tools = [], toolChoice, output } = asking<Pick<OutputSchema, "schema">>("gemini", options, asked);
   const declared = tools.map(({ name, description, parameters }) => compact<object>({ name, description, parametersJsonSchema: parameters } as object));
   const all = [...serverTools, ...(declared.length === 0 ? [] : [{ functionDeclarations: declared }])];
   return {
@@ -197,7 +194,7 @@ function fieldsOf(options: GeminiOptions): GeminiSettings["fields"] {
     responseModalities: modalities,
     safetySettings: safety,
     tools: all.length === 0 ? undefined : all,
-    toolConfig: toolConfigOf(options.toolChoice),
+    toolConfig: toolConfigOf(toolChoice),
     thinkingConfig: thinkingConfigOf(options.thinking),
     automaticFunctionCalling: { disable: true },
     automaticContinuation: false,

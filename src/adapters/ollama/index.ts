@@ -6,15 +6,19 @@
  *
  * @module
  */
+import { type Asked, askedOf, type ModelTool, type OutputSchema } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { type Model, modelOf, type ModelTool } from "../../kinds/model.ts";
+import type { Part } from "../../core/part.ts";
+import type { Context } from "../../core/processor.ts";
+import { type Model, modelOf } from "../../kinds/model.ts";
+import { asking } from "../../wire/asking.ts";
 import { jsonLines } from "../../wire/json-lines.ts";
 import { lifetime } from "../../wire/lifetime.ts";
 import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
 import { bodyError, reportedError, thrownError } from "../../wire/ollama/errors.ts";
 import { ollamaReader } from "../../wire/ollama/events.ts";
-import { type OllamaRequest, toOllamaRequest } from "../../wire/ollama/request.ts";
+import { type OllamaRequest, type OllamaSettings, toOllamaRequest } from "../../wire/ollama/request.ts";
 import type { Redact } from "../../wire/redact.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 import { connection, keepAlive, type OllamaConnectionOptions } from "./connection.ts";
@@ -44,7 +48,7 @@ export interface OllamaOptions extends OllamaConnectionOptions {
   /** Tools that the model may call; calls come out as parts, and running them is not done here. There is no choice of tools. */
   readonly tools?: readonly ModelTool[];
   /** Makes the answer JSON, of a schema if there is one. */
-  readonly output?: "json" | { readonly schema: Readonly<Record<string, unknown>> };
+  readonly output?: "json" | Pick<OutputSchema, "schema">;
   /** Whether to think first, or how hard; a model that cannot think refuses anything but false. @default what the model does by itself */
   readonly think?: boolean | "low" | "medium" | "high";
   /** Lets the server drop the beginning of a conversation that does not fit the context, unsaid. @default false: that is an error */
@@ -80,15 +84,13 @@ export interface OllamaOptions extends OllamaConnectionOptions {
 export function ollama(options: OllamaOptions): Model {
   const who = "ollama";
   checkOptions(who, options);
-  const { model, system, systemParts = "refuse", tools, output, think, truncateInput = false, strictFinish = false, extra = {} } = options;
+  const { model, system, systemParts = "refuse", think, truncateInput = false, strictFinish = false, extra = {} } = options;
   const connect = connection(who, options);
-  const fields = {
+  const standing = {
     model,
     stream: true as const,
     truncate: truncateInput ? undefined : false,
     shift: truncateInput ? undefined : false,
-    tools: tools?.map((tool) => ({ type: "function", function: tool })),
-    format: typeof output === "object" ? output.schema : output,
     think,
     keep_alive: keepAlive(who, options.keepAliveMs),
   };
@@ -104,7 +106,7 @@ export function ollama(options: OllamaOptions): Model {
   const protocol: ModelProtocol<OllamaRequest> = {
     service,
     accept: "application/x-ndjson",
-    toBody: (parts) => toOllamaRequest(parts, { who, system, systemParts, fields, options: modelOptions, extra }),
+    toBody: (parts, asked) => toOllamaRequest(parts, { who, system, systemParts, fields: { ...standing, ...askedFields(who, options, asked) }, options: modelOptions, extra }),
     async prepare(signal) {
       const { secrets, post } = await connect(signal);
       return {
@@ -119,16 +121,31 @@ export function ollama(options: OllamaOptions): Model {
   };
   const firstPartMs = options.firstPartMs ?? 300_000;
   const life = lifetime(service, () => Promise.resolve());
-  const settings: TurnSettings = {
+  const settings: Omit<TurnSettings, "idleMs"> = {
     connectMs: firstPartMs, // headers come only with the first content
     firstPartMs,
-    idleMs: options.idleMs ?? (tools === undefined || tools.length === 0 ? 30_000 : 300_000),
     clock: options.clock ?? systemClock,
     fetch: options.fetch,
     system,
     life,
   };
-  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
+  const turn = (input: AsyncIterable<Part>, context?: Context): AsyncIterable<Part> => {
+    const tools = (options.tools ?? []).length + (askedOf(context).tools ?? []).length;
+    return modelTurn(protocol, { ...settings, idleMs: options.idleMs ?? (tools === 0 ? 30_000 : 300_000) }, input, context);
+  };
+  return modelOf(who, turn, life.close);
+}
+
+/** What a turn may be asked for in other words than the options. */
+function askedFields(who: string, options: OllamaOptions, asked: Asked): Pick<OllamaSettings["fields"], "tools" | "format"> {
+  const { tools, toolChoice = "auto", output } = asking(who, options, asked);
+  if (toolChoice !== "auto" && toolChoice !== "none") {
+    throw new MillraceError("invalid_input", `${who}: there is no choice of tools, got ${JSON.stringify(toolChoice)}`, { service });
+  }
+  return {
+    tools: toolChoice === "none" ? undefined : tools?.map((tool) => ({ type: "function", function: tool })),
+    format: typeof output === "object" ? output.schema : output,
+  };
 }
 
 function checkOptions(who: string, options: OllamaOptions): void {

@@ -16,7 +16,6 @@ import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts"
 import { connection, type ConnectionOptions } from "./client.ts";
 
 export type { OpenAIChatClient, OpenAIEmbeddingsClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
-export type { OutputSchema } from "../../wire/openai/options.ts";
 export type { ConnectionOptions } from "./client.ts";
 export { openaiEmbedder, type OpenAIEmbedderOptions } from "./embedder.ts";
 

@@ -6,12 +6,13 @@
  *
  * @module
  */
+import type { Asked } from "../../core/asked.ts";
 import { checkedJson } from "../../core/json-border.ts";
 import type { JsonValue, Metadata, Part } from "../../core/part.ts";
 import { isTrustedSystem } from "../../core/system-brand.ts";
 
 /** Changes whenever the writing does: entries of another version are never found. */
-const keyVersion = "millrace:cache:1";
+const keyVersion = "millrace:cache:2";
 
 /** What an answer depends on besides its input. */
 export interface KeyParts {
@@ -19,6 +20,8 @@ export interface KeyParts {
   readonly name: string;
   readonly version: string;
   readonly vary: JsonValue;
+  /** What wrappers further out ask of models inside. */
+  readonly asked: Asked;
 }
 
 /** Fields in a row, each behind its length. */
@@ -119,7 +122,7 @@ function named(metadata: Metadata, keys: readonly string[]): Record<string, unkn
 
 /** The bytes whose hash is the key. `content` says what the input is: its parts, or what `key` made of them. */
 export function keyBytes(who: KeyParts, content: (into: CanonicalBytes) => void): Uint8Array<ArrayBuffer> {
-  const into = new CanonicalBytes().text(keyVersion).text(who.scope).text(who.name).text(who.version).json(who.vary);
+  const into = new CanonicalBytes().text(keyVersion).text(who.scope).text(who.name).text(who.version).json(who.vary).json(who.asked);
   content(into);
   return into.joined();
 }

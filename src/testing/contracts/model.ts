@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { asks } from "../../core/asks.ts";
 import { codec } from "../../core/codec.ts";
 import { debug, errorPart, finish, json, status, text } from "../../core/constructors.ts";
 import { isMillraceError } from "../../core/errors.ts";
@@ -105,6 +106,18 @@ export function modelContract({ describe, it }: TestRunner, subject: ModelSubjec
       for (const name of ["inputTokens", "outputTokens"] as const) check(Number.isSafeInteger(usage?.[name]), `${name} in ${JSON.stringify(usage)}`);
       for (const [name, value] of Object.entries(usage ?? {})) check(Number.isSafeInteger(value), `${name} is a whole number, not ${String(value)}`);
     }, "usage");
+
+    test("asks for the tools and the JSON that a wrapper further out asks for, in this turn alone", async ({ model, requests, script }) => {
+      script({ deltas, then: "end" }, { deltas, then: "end" });
+      const tool = { name: "look_up_recipe", description: "Finds a recipe.", parameters: { type: "object", properties: { dish: { type: "string" } } } };
+      const schema = { type: "object", properties: { secretIngredient: { type: "string" } }, required: ["secretIngredient"], additionalProperties: false };
+      const wrapped = asks(pipe(asks(model, { tools: [tool], output: { name: "secret", schema } })), { tools: [{ ...tool, name: "not_this_one" }] });
+      await soon(run(wrapped, prompt).text(), "the first answer");
+      await soon(run(model, prompt).text(), "the second answer");
+      const words = ["look_up_recipe", "Finds a recipe.", "dish", "secretIngredient", "not_this_one"];
+      const said = requests.map(({ body }) => words.filter((word) => body.includes(word)));
+      equal(said, [words.slice(0, 4), []], "what the requests asked for");
+    });
 
     test("gives a delta when it comes, also when nothing follows", async ({ model, script }) => {
       script({ deltas: deltas.slice(0, 1), then: "stall" });

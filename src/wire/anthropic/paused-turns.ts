@@ -26,7 +26,7 @@ export interface PausedSettings<Body> {
 export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: PausedSettings<Body>, input: AsyncIterable<Part>, context: Context | undefined): AsyncGenerator<Part, void, undefined> {
   const pauses: FinishPart[] = [];
   const said: Part[] = [];
-  let asked: readonly Part[] = [];
+  let question: readonly Part[] = [];
   let container: string | undefined;
   let called = false; // then the results of the calls are due first
   for (;;) {
@@ -34,14 +34,14 @@ export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: P
     const first = pauses.length === 0;
     const round: ModelProtocol<Body> = {
       ...request,
-      toBody(parts) {
-        if (first) asked = parts;
-        return request.toBody(parts);
+      toBody(parts, asked) {
+        if (first) question = parts;
+        return request.toBody(parts, asked);
       },
     };
     let pause: FinishPart | undefined;
     try {
-      for await (const part of modelTurn(round, turn, first ? input : replayed([...asked, ...said]), context)) {
+      for await (const part of modelTurn(round, turn, first ? input : replayed([...question, ...said]), context)) {
         if (part.kind !== "finish") {
           if (maxContinuations > 0) said.push(part);
           if (part.kind === "toolCall") called = true;

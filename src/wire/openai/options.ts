@@ -3,29 +3,13 @@
  *
  * @module
  */
+import type { ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import type { Fetch } from "../answer.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { TurnSettings } from "../model-turn.ts";
 import type { SystemParts } from "../turn-input.ts";
-
-/** A tool that a model may call. */
-export interface ToolSpec {
-  readonly name: string;
-  readonly description?: string;
-  /** JSON Schema of the arguments. */
-  readonly parameters: Readonly<Record<string, unknown>>;
-}
-
-/** JSON that the answer must be. */
-export interface OutputSchema {
-  readonly name: string;
-  /** JSON Schema. */
-  readonly schema: Readonly<Record<string, unknown>>;
-  /** Hold the model to the schema, of which only a part is allowed then. @default true */
-  readonly strict?: boolean;
-}
 
 /** What both APIs take. */
 export interface TurnOptions {
@@ -40,9 +24,9 @@ export interface TurnOptions {
   /** From 0 to 1. */
   readonly topP?: number;
   /** Tools that the model may call; calls come out as parts, and running them is not done here. */
-  readonly tools?: readonly ToolSpec[];
+  readonly tools?: readonly ModelTool[];
   /** @default what the service does: "auto" where there are tools */
-  readonly toolChoice?: "auto" | "none" | "required" | { readonly name: string };
+  readonly toolChoice?: ToolChoice;
   /** Makes the answer JSON of a schema. */
   readonly output?: OutputSchema;
   /** An answer that was cut is `truncated`, one that was withheld is `refused`, instead of a finish part that says so. @default false */

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { Asked } from "../../core/asked.ts";
 import type { MillraceError } from "../../core/errors.ts";
+import { asking } from "../asking.ts";
 import { compact } from "../json-shape.ts";
 import type { ModelProtocol, Sender } from "../model-turn.ts";
 import { chatReader } from "./chat-events.ts";
@@ -24,25 +26,31 @@ export interface ProtocolSettings<Body> {
 
 /** The Responses API; nothing is stored there. */
 export function responsesProtocol({ who, service, model, prepare }: ProtocolSettings<ResponsesRequest>, options: ResponsesOptions): ModelProtocol<ResponsesRequest> {
-  const { system, systemParts = "refuse", tools, toolChoice, output, reasoning, strictFinish = false, extra = {} } = options;
-  const fields: { readonly [K in keyof Omit<ResponsesRequest, "input">]: ResponsesRequest[K] | undefined } = {
+  const { system, systemParts = "refuse", reasoning, strictFinish = false, extra = {} } = options;
+  const standing = {
     model,
-    stream: true,
-    store: false,
-    stream_options: { include_obfuscation: false },
-    include: reasoning === false ? undefined : ["reasoning.encrypted_content"], // a model without reasoning refuses the question
+    stream: true as const,
+    store: false as const,
+    stream_options: { include_obfuscation: false } as const,
+    include: reasoning === false ? undefined : (["reasoning.encrypted_content"] as const), // a model without reasoning refuses the question
     instructions: system,
     max_output_tokens: options.maxOutputTokens,
     temperature: options.temperature,
     top_p: options.topP,
     reasoning: reasoning === false || reasoning === undefined ? undefined : compact<{ effort?: string; summary?: string }>({ effort: reasoning.effort, summary: reasoning.summary }),
-    tools: tools?.map((tool) => ({ type: "function", strict: false, ...tool })),
-    tool_choice: typeof toolChoice === "object" ? { type: "function", name: toolChoice.name } : toolChoice,
-    text: output && { format: { type: "json_schema", strict: true, ...output } },
+  };
+  const fieldsOf = (asked: Asked): { readonly [K in keyof Omit<ResponsesRequest, "input">]: ResponsesRequest[K] | undefined } => {
+    const { tools, toolChoice, output } = asking(who, options, asked);
+    return {
+      ...standing,
+      tools: tools?.map((tool) => ({ type: "function", strict: false, ...tool })),
+      tool_choice: typeof toolChoice === "object" ? { type: "function", name: toolChoice.name } : toolChoice,
+      text: output && { format: { type: "json_schema", strict: true, ...output } },
+    };
   };
   return {
     service,
-    toBody: (parts) => toResponsesRequest(parts, { who, service, systemParts, fields, extra }),
+    toBody: (parts, asked) => toResponsesRequest(parts, { who, service, systemParts, fields: fieldsOf(asked), extra }),
     prepare,
     reader: (redact) => responsesReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
@@ -51,22 +59,28 @@ export function responsesProtocol({ who, service, model, prepare }: ProtocolSett
 
 /** Chat Completions. */
 export function chatProtocol({ who, service, model, prepare }: ProtocolSettings<ChatRequest>, options: ChatOptions): ModelProtocol<ChatRequest> {
-  const { system, systemParts = "refuse", tools, toolChoice, output, usage = true, strictFinish = false, extra = {} } = options;
-  const fields: { readonly [K in keyof Omit<ChatRequest, "messages">]: ChatRequest[K] | undefined } = {
+  const { system, systemParts = "refuse", usage = true, strictFinish = false, extra = {} } = options;
+  const standing = {
     model,
-    stream: true,
-    stream_options: usage ? { include_usage: true } : undefined,
+    stream: true as const,
+    stream_options: usage ? ({ include_usage: true } as const) : undefined,
     max_completion_tokens: options.maxOutputTokens,
     temperature: options.temperature,
     top_p: options.topP,
     stop: options.stop,
-    tools: tools?.map((tool) => ({ type: "function", function: tool })),
-    tool_choice: typeof toolChoice === "object" ? { type: "function", function: { name: toolChoice.name } } : toolChoice,
-    response_format: output && { type: "json_schema", json_schema: { strict: true, ...output } },
+  };
+  const fieldsOf = (asked: Asked): { readonly [K in keyof Omit<ChatRequest, "messages">]: ChatRequest[K] | undefined } => {
+    const { tools, toolChoice, output } = asking(who, options, asked);
+    return {
+      ...standing,
+      tools: tools?.map((tool) => ({ type: "function", function: tool })),
+      tool_choice: typeof toolChoice === "object" ? { type: "function", function: { name: toolChoice.name } } : toolChoice,
+      response_format: output && { type: "json_schema", json_schema: { strict: true, ...output } },
+    };
   };
   return {
     service,
-    toBody: (parts) => toChatRequest(parts, { who, system, systemParts, fields, extra }),
+    toBody: (parts, asked) => toChatRequest(parts, { who, system, systemParts, fields: fieldsOf(asked), extra }),
     prepare,
     reader: (redact) => chatReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
