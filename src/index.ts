@@ -178,3 +178,7 @@ export { tap } from "./streams/tap.ts";
 export type { Mark } from "./streams/text/marks.ts";
 export type { TextUnit } from "./streams/text/ruler.ts";
 export { window, type WindowOptions } from "./streams/window.ts";
+export type { JsonSchema, Schema, StandardResult, StandardSchema } from "./tools/schema.ts";
+export { type Tool, tool, type ToolFunction, type ToolOptions, type ToolOutput, type ToolPipelineOptions, type ToolRun, type ToolSettings } from "./tools/tool.ts";
+export type { ToolEvent } from "./tools/tool-call.ts";
+export { type OpenedTools, type ToolSource, withTools, type WithToolsOptions } from "./tools/with-tools.ts";

@@ -40,8 +40,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   wire: ["core", "wire"],
   kinds: ["core", "streams", "kinds"],
   resilience: ["core", "streams", "kinds", "resilience"],
+  tools: ["core", "streams", "kinds", "resilience", "wire", "tools"],
   testing: ["core", "streams", "kinds", "resilience", "wire", "testing"],
-  "index.ts": ["core", "streams", "kinds", "resilience"],
+  "index.ts": ["core", "streams", "kinds", "resilience", "tools"],
   "kit.ts": ["core", "streams", "kinds", "wire"],
 };
 

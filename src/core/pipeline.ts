@@ -11,7 +11,7 @@ import { PartStream } from "./part-stream.ts";
 import { openPlan, type Plan, Staged, stagedOf, STAGES } from "./plan.ts";
 import type { Context, Processor } from "./processor.ts";
 import { Run } from "./runner.ts";
-import { Scope, type Why } from "./scope.ts";
+import { type Own, Scope, type Why } from "./scope.ts";
 import type { Stage } from "./stage.ts";
 
 /** A processor made of stages. */
@@ -39,8 +39,8 @@ export function planFor(processor: Processor): Plan {
 }
 
 /** A processor inside a run, over content of its own: its parts, and one way to leave it that closes all of it. */
-export function runInside(processor: Processor, content: Content, scope: Scope): Fused {
-  const inner = scope.child((why) => (fused.failing ? undefined : fused.close(why)));
+export function runInside(processor: Processor, content: Content, scope: Scope, own?: Own): Fused {
+  const inner = scope.child((why) => (fused.failing ? undefined : fused.close(why)), own);
   const { input, operations } = openPlan(planFor(processor), content, inner);
   const fused = new Inside(input, operations, inner);
   return fused;

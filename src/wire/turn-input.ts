@@ -17,10 +17,10 @@ export interface Spoken {
 }
 
 /** Substreams that are about an answer and not part of the conversation. */
-const unspoken: ReadonlySet<string> = new Set(["status", "debug", "sources"]);
+const unspoken: ReadonlySet<string> = new Set(["status", "debug", "sources", "tools", "partial"]);
 
 /**
- * The parts to send, in order. Left out: `status`, `debug`, `sources`, finish and error parts, empty texts, and reasoning but for
+ * The parts to send, in order. Left out: `status`, `debug`, `sources`, `tools` (what tools streamed), `partial` (what is whole later), finish and error parts, empty texts, and reasoning but for
  * what `keepReasoning` wants back.
  *
  * Throws: `refused` for a system part that came from data, unless it is to be demoted to the user's; `invalid_input` for a

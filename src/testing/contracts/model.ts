@@ -80,7 +80,8 @@ export function modelContract({ describe, it }: TestRunner, subject: ModelSubjec
       model(source)[Symbol.asyncIterator]();
       await turn();
       equal([requests.length, source.pulls], [0, 0], "requests and pulls before the first pull");
-      const unsaid = [status("s"), debug("d"), finish({ reason: "stop" }), text("")];
+      const aside = ["sources", "tools", "partial"].map((substream) => text("t", { substream }));
+      const unsaid = [status("s"), debug("d"), finish({ reason: "stop" }), text(""), ...aside];
       for (const parts of [[], unsaid]) equal((await soon(outcomeOf(model(streamOf(...parts))), "no input")).parts, [], "parts");
       equal(requests.length, 0, "requests");
     });
