@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { installed, root } from "../tools/side-folder.ts";
+import { installed, root } from "../scripts/side-folder.ts";
 
 const vitest = join("node_modules", "vitest", "vitest.mjs");
 

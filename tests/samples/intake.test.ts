@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { chatFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
 import { wireServer } from "../../src/testing/wire-server.ts";
 import { ownDatabase, service, titled } from "../services.ts";
-import { root } from "../tools/side-folder.ts";
+import { root } from "../scripts/side-folder.ts";
 
 const sample = join(root, "samples", "intake");
 mkdirSync(join(root, ".cache"), { recursive: true });

@@ -33,7 +33,7 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/examples.test.ts", "reads the sources, starts programs of the pinned Node"],
   ["tests/samples/**", "starts programs of the pinned Node"],
   ["tests/bench/**", "measures, which is the same on every runtime"],
-  ["tests/tools/**", "tests the project's own tools"],
+  ["tests/scripts/**", "tests the project's own tools"],
   ["tests/new-adapter.test.ts", "compiles and tests a copy of the project with the pinned Node"],
   ["tests/kit.test.ts", "reads the sources, which is the same on every runtime"],
 ];
@@ -170,10 +170,10 @@ const vitest = join("node_modules", "vitest", "vitest.mjs");
 const suiteFile = process.env.TEST_RESULTS;
 if (suiteFile !== undefined) step("suite (npm test)", () => counted(suiteFile, process.env.SUITE_STATUS === "0"));
 step("types", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]));
-step("lint", () => check(process.execPath, [join("tests", "tools", "lint.ts")]));
+step("lint", () => check(process.execPath, [join("tests", "scripts", "lint.ts")]));
 step("branch coverage of core and streams", () => check(process.execPath, [vitest, "run", "--coverage", "--reporter=dot", "tests/core", "tests/streams"]));
 step("build", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]));
-const tools = join(installed("tests/tools"), ".bin");
+const tools = join(installed("tests/scripts"), ".bin");
 const path = `${tools}${delimiter}${process.env.PATH ?? ""}`;
 step("publint", () => check("publint", ["--strict", "."], { env: { ...process.env, PATH: path } }));
 step("are the types wrong", () =>

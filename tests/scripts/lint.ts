@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { delimiter, join } from "node:path";
 import { installed, root } from "./side-folder.ts";
 
-const bin = join(installed("tests/tools"), ".bin");
+const bin = join(installed("tests/scripts"), ".bin");
 const { status } = spawnSync(join(bin, "oxlint"), ["--type-aware", "src", "tests", "samples"], {
   cwd: root,
   stdio: "inherit",
