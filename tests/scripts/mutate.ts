@@ -107,15 +107,17 @@ console.log(`${chosen.length} of ${all.length} mutants of ${sources.length} file
 
 const count = chosen.length;
 const tried: Mutant[] = [];
-const outcomes = { noticed: 0, hung: 0, survived: [] as Mutant[] };
+const outcomes = { noticed: 0, hung: [] as Mutant[], survived: [] as Mutant[] };
 await Promise.all(Array.from({ length: Number(values.workers) }, work));
-const caught = outcomes.noticed + outcomes.hung;
+const caught = outcomes.noticed + outcomes.hung.length;
 const score = (100 * caught) / count;
-for (const { file, at, from, to } of outcomes.survived) {
-  const line = readFileSync(join(root, file), "utf8").slice(0, at).split("\n").length;
-  console.log(`survived: ${file}:${line} ${JSON.stringify(from.trim())} -> ${JSON.stringify(to.trim())}`);
+for (const outcome of ["hung", "survived"] as const) {
+  for (const { file, at, from, to } of outcomes[outcome]) {
+    const line = readFileSync(join(root, file), "utf8").slice(0, at).split("\n").length;
+    console.log(`${outcome}: ${file}:${line} ${JSON.stringify(from.trim())} -> ${JSON.stringify(to.trim())}`);
+  }
 }
-console.log(`\nmutation score ${score.toFixed(1)} %: ${outcomes.noticed} noticed, ${outcomes.hung} hung, ${outcomes.survived.length} survived`);
+console.log(`\nmutation score ${score.toFixed(1)} %: ${outcomes.noticed} noticed, ${outcomes.hung.length} hung, ${outcomes.survived.length} survived`);
 process.exitCode = score >= 85 ? 0 : 1;
 
 /** Tries mutants in a copy of the project, so that workers do not meet. */
@@ -133,8 +135,8 @@ async function work(): Promise<void> {
       const original = readFileSync(join(root, mutant.file), "utf8");
       writeFileSync(join(copy, mutant.file), original.slice(0, mutant.at) + mutant.to + original.slice(mutant.at + mutant.from.length));
       const { outcome } = await tests(copy, timeoutMs);
-      if (outcome === "passed") outcomes.survived.push(mutant);
-      else outcomes[outcome] += 1;
+      if (outcome === "noticed") outcomes.noticed += 1;
+      else outcomes[outcome === "passed" ? "survived" : "hung"].push(mutant);
       tried.push(mutant);
       if (tried.length % 25 === 0) console.log(`${tried.length} tried, ${outcomes.survived.length} survived`);
       writeFileSync(join(copy, mutant.file), original);
