@@ -9,6 +9,7 @@ import { toBase64 } from "../../core/base64.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { essence } from "../../core/guards.ts";
 import type { BytesPart, Part, UriPart } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { shapeOf, wordsOf } from "../json-shape.ts";
 
 /** Keeps everything up to a block in the cache: for five minutes, or for an hour. */
@@ -46,12 +47,6 @@ function isImageType(type: string): type is ImageType {
 
 /** Types that are text whatever they are called. */
 const textTypes = /^(?:text\/|application\/(?:json|xml|yaml|x-yaml|x-ndjson|javascript|sql|toml)$|application\/[\w.-]+\+(?:json|xml)$)/;
-
-/** `invalid_input`, naming kind and mime type, before anything is sent. */
-export function cannotTake(who: string, part: Part, instead = ""): MillraceError {
-  const hint = instead === "" ? "" : `: ${instead}`;
-  return new MillraceError("invalid_input", `${who}: cannot take a ${part.kind} part of type ${part.mimeType.slice(0, 100)}, role ${part.role}${hint}`, { service: who });
-}
 
 /** The block of a medium; throws `invalid_input` for what no model there takes. */
 export function mediaBlock(who: string, part: BytesPart | UriPart, cited: boolean): ImageBlock | DocumentBlock {

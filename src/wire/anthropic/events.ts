@@ -12,6 +12,7 @@ import type { FinishReason, JsonValue, Metadata, Part, PartOptions, Usage } from
 import { calledTool, parsedArguments } from "../called-tool.ts";
 import { compact, countOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
 import { isServerBlock, type ThinkingBlock } from "./returned.ts";
 import { laterUsage, usageOf } from "./usage.ts";
@@ -236,8 +237,7 @@ export function messagesReader({ service, strictFinish, errorOf }: ReaderSetting
       if (open.size > 0) throw truncated("the answer ends within a content block");
       if (message === undefined || reason === undefined) throw truncated("the answer ends without saying why");
       const rawReason = wordsOf(end.stop_reason) ?? "";
-      if (strictFinish && reason === "length") throw truncated(`the answer was cut (${rawReason})`);
-      if (strictFinish && reason === "refusal") throw new MillraceError("refused", `${service}: the answer was withheld (${rawReason})`, { service });
+      if (strictFinish) requireWhole(service, reason, rawReason);
       const { stop_sequence, stop_details, container } = end;
       const about = checked(
         {

@@ -7,9 +7,10 @@
  */
 import { MillraceError } from "../../core/errors.ts";
 import type { JsonValue, Part, ToolCallPart, ToolResultPart } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { type CacheControl, cacheOf, cannotTake, type DocumentBlock, type ImageBlock, mediaBlock } from "./content.ts";
+import { type CacheControl, cacheOf, type DocumentBlock, type ImageBlock, mediaBlock } from "./content.ts";
 import { asReturned, returnedBlock, type ReturnedBlock, returnedCitation, textBlockOf } from "./returned.ts";
 
 /** Text. */

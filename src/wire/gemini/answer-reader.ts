@@ -12,6 +12,7 @@ import { checkedJson } from "../../core/json-border.ts";
 import type { FinishReason, JsonValue, Metadata, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { textJoin } from "../text-join.ts";
 import { serverParts } from "./content.ts";
 import { callGathering, callPart } from "./function-call.ts";
@@ -189,7 +190,7 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
       if (rawReason === "MISSING_THOUGHT_SIGNATURE") throw new MillraceError("invalid_input", `${service}: a thought signature is missing in what was sent`, { service });
       if (gathering.open) throw new MillraceError("truncated", `${service}: the answer was cut within a function call`, { service });
       const reason = end.reason === "stop" && calls > 0 ? "tool_calls" : end.reason;
-      if (strictFinish) strict(service, reason, rawReason);
+      if (strictFinish) requireWhole(service, reason, rawReason);
       const gemini = checked(compact<object>({ ...about, usage: rawUsage, responseId, requestId } as object), "the end");
       const rest = (["thought", "answer"] as const).flatMap((kind) => {
         const left = joins[kind].rest();
@@ -198,12 +199,6 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
       return [...rest, finish({ reason, rawReason, usage: usageOf(rawUsage), model }, { metadata: { gemini } })];
     },
   };
-}
-
-/** Throws where a cut or filtered answer is not wanted. */
-function strict(service: string, reason: FinishReason, rawReason: string): void {
-  if (reason === "length") throw new MillraceError("truncated", `${service}: the answer was cut (${rawReason})`, { service });
-  if (reason === "content_filter") throw new MillraceError("refused", `${service}: the answer was withheld (${rawReason})`, { service });
 }
 
 function optionsOf(aside: boolean, metadata?: Metadata): PartOptions {

@@ -6,9 +6,9 @@
  * @module
  */
 import { toBase64 } from "../../core/base64.ts";
-import { MillraceError } from "../../core/errors.ts";
 import { essence } from "../../core/guards.ts";
 import type { BytesPart, Part, ToolResultPart, UriPart } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import { exactJson } from "./raw-json.ts";
 
@@ -33,12 +33,6 @@ export const serverParts = ["executableCode", "codeExecutionResult", "toolCall",
 
 /** Images that the models see. */
 const imageTypes: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"]);
-
-/** `invalid_input`, naming kind and mime type, before anything is sent. */
-export function cannotTake(who: string, part: Part, instead = ""): MillraceError {
-  const hint = instead === "" ? "" : `: ${instead}`;
-  return new MillraceError("invalid_input", `${who}: cannot take a ${part.kind} part of type ${part.mimeType.slice(0, 100)}, role ${part.role}${hint}`, { service: who });
-}
 
 /** What the service gave with a part to have it back. */
 export function opaqueOf(part: Part): Pick<GeminiPart, "thought" | "thoughtSignature"> | undefined {

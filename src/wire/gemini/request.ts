@@ -7,9 +7,10 @@
  * @module
  */
 import type { Part } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape } from "../json-shape.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { cannotTake, type GeminiPart, opaqueOf, serverPartOf, toGeminiPart, toResponse } from "./content.ts";
+import { type GeminiPart, opaqueOf, serverPartOf, toGeminiPart, toResponse } from "./content.ts";
 
 /** One message. */
 export interface GeminiContent {

@@ -11,7 +11,8 @@ import { checkedJson } from "../../core/json-border.ts";
 import type { FinishReason, JsonValue, Part, PartOptions, ToolCallPart, Usage } from "../../core/part.ts";
 import { compact, countOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
-import { type ReaderSettings, strict } from "../openai/responses-events.ts";
+import type { ReaderSettings } from "../openai/responses-events.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { textJoin } from "../text-join.ts";
 
 const options = {
@@ -100,7 +101,7 @@ export function ollamaReader({ service, strictFinish, errorOf }: ReaderSettings)
       const known = Object.hasOwn(reasons, rawReason) ? reasons[rawReason] : undefined;
       let reason: FinishReason = rawReason === "" ? "stop" : (known ?? "other");
       if (calls > 0 && reason === "stop") reason = "tool_calls";
-      if (strictFinish) strict(service, reason, rawReason);
+      if (strictFinish) requireWhole(service, reason, rawReason);
       const about = compact<object>({ usage: measuresIn(last), requestId } as object);
       return [...rest("thinking"), ...rest("content"), finish({ reason, rawReason, usage: usageOf(last), model }, { metadata: { ollama: about } })];
     },

@@ -8,8 +8,8 @@
 import { toBase64 } from "../../core/base64.ts";
 import { essence } from "../../core/guards.ts";
 import type { BytesPart, JsonValue, Part, UriPart } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape, shapeOf } from "../json-shape.ts";
-import { cannotTake } from "../openai/content.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
 
 /** A tool call as it is sent back. Servers before 0.12 ignore the id and go by the order. */

@@ -12,8 +12,9 @@ import { checkedJson } from "../../core/json-border.ts";
 import type { FinishReason, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { textJoin } from "../text-join.ts";
-import { type ReaderSettings, strict } from "./responses-events.ts";
+import type { ReaderSettings } from "./responses-events.ts";
 import { callPart } from "./tool-call.ts";
 import { usageOf } from "./usage.ts";
 
@@ -133,7 +134,7 @@ export function chatReader({ service, strictFinish, errorOf }: ReaderSettings): 
       const whole = reason === "stop" || reason === "tool_calls" ? calls.map((call) => callPart(service, call)) : [];
       if (whole.length > 0) reason = "tool_calls";
       else if (refused && reason === "stop") reason = "refusal";
-      if (strictFinish) strict(service, reason, raw);
+      if (strictFinish) requireWhole(service, reason, raw);
       const about = compact<object>({ usage: rawUsage, responseId, requestId, promptFilter, answerFilter } as object);
       const end = finish({ reason, rawReason: raw, usage: usageOf(rawUsage), model }, { metadata: { openai: about } });
       return [...restOf(joins), ...whole, end];

@@ -8,9 +8,10 @@
 import { toBase64 } from "../../core/base64.ts";
 import { essence } from "../../core/guards.ts";
 import type { Part } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { compact } from "../json-shape.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { addressOf, argumentsText, cannotTake, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
+import { addressOf, argumentsText, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
 
 /** A piece of a user's message. */
 export type ChatContent =

@@ -4,9 +4,9 @@
  * @module
  */
 import { toBase64 } from "../../core/base64.ts";
-import { MillraceError } from "../../core/errors.ts";
 import { essence } from "../../core/guards.ts";
 import type { BytesPart, Part, UriPart } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { shapeOf, wordsOf } from "../json-shape.ts";
 
 /** Images that the models see. Source: platform.openai.com/docs/guides/images-vision */
@@ -22,12 +22,6 @@ export function mediaKind(who: string, part: BytesPart | UriPart): MediaKind {
   if (type.startsWith("audio/")) return "audio";
   if (type.startsWith("image/") || type.startsWith("video/")) throw cannotTake(who, part);
   return "file";
-}
-
-/** `invalid_input`, naming kind and mime type, before anything is sent. */
-export function cannotTake(who: string, part: Part, instead = ""): MillraceError {
-  const hint = instead === "" ? "" : `: ${instead}`;
-  return new MillraceError("invalid_input", `${who}: cannot take a ${part.kind} part of type ${part.mimeType.slice(0, 100)}, role ${part.role}${hint}`, { service: who });
 }
 
 /** The bytes within an address. */

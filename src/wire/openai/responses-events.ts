@@ -11,6 +11,7 @@ import { checkedJson } from "../../core/json-border.ts";
 import type { FinishReason, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
 import { reasoningMetadata } from "./reasoning-item.ts";
 import { callPart } from "./tool-call.ts";
@@ -149,17 +150,11 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
       if (last === undefined || final === undefined) return undefined;
       const { reason, rawReason } = endOf(last, final, calls > 0, refused);
       if (reason === "length" && (openCalls.size > 0 || cutCall)) throw new MillraceError("truncated", `${service}: the answer was cut within a tool call`, { service });
-      if (strictFinish) strict(service, reason, rawReason);
+      if (strictFinish) requireWhole(service, reason, rawReason);
       const about = compact<object>({ usage: final.usage, responseId: final.id, requestId } as object);
       return [finish({ reason, rawReason, usage: usageOf(final.usage), model: wordsOf(final.model) ?? "" }, { metadata: { openai: about } })];
     },
   };
-}
-
-/** Throws where a cut or filtered answer is not wanted. */
-export function strict(service: string, reason: FinishReason, rawReason: string): void {
-  if (reason === "length") throw new MillraceError("truncated", `${service}: the answer was cut (${rawReason})`, { service });
-  if (reason === "content_filter" || reason === "refusal") throw new MillraceError("refused", `${service}: the answer was withheld (${rawReason})`, { service });
 }
 
 function endOf(event: Shape, response: Shape, called: boolean, refused: boolean): { readonly reason: FinishReason; readonly rawReason: string } {

@@ -6,9 +6,10 @@
  * @module
  */
 import type { Part } from "../../core/part.ts";
+import { cannotTake } from "../cannot-take.ts";
 import { compact } from "../json-shape.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { addressOf, argumentsText, cannotTake, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
+import { addressOf, argumentsText, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
 import { type ReasoningItem, reasoningItem } from "./reasoning-item.ts";
 
 /** A piece of a message. */
