@@ -149,9 +149,14 @@ function checkedVectors(service: string, values: readonly unknown[], count: numb
 }
 
 function vectorOf(service: string, value: unknown): Float32Array {
-  const vector = value instanceof Float32Array ? value : Array.isArray(value) ? Float32Array.from(value as readonly number[]) : undefined; // what is no number becomes NaN
+  const vector = value instanceof Float32Array ? value : isNumbers(value) ? Float32Array.from(value) : undefined;
   if (vector === undefined || vector.length === 0 || !vector.every(Number.isFinite)) throw bad(service, "answered something that is no vector");
   return vector;
+}
+
+/** Asked of each before any is converted: null would become 0. */
+function isNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "number");
 }
 
 function bad(service: string, what: string): MillraceError {
