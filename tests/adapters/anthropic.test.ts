@@ -1,5 +1,5 @@
 import { Anthropic } from "@anthropic-ai/sdk";
-import type { MessageCreateParamsStreaming, MessageParam, StopReason, TextCitation } from "@anthropic-ai/sdk/resources/messages/messages";
+import type { ContentBlockParam, MessageCreateParamsStreaming, MessageParam, StopReason, TextCitation } from "@anthropic-ai/sdk/resources/messages/messages";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { anthropic, type AnthropicClient, type AnthropicOptions } from "../../src/adapters/anthropic/index.ts";
 import { codec } from "../../src/core/codec.ts";
@@ -271,6 +271,21 @@ describe("tool calls", () => {
         ],
       },
     ] satisfies MessageParam[]);
+  });
+
+  test("media of a tool go inside its result, text first; beside it where it is an error, of which text alone is taken", async () => {
+    const of = { role: "tool", metadata: { toolResult: { id: "a" } } } as const;
+    const media = [image(Uint8Array.of(1), "image/png", of), uri("https://example.com/a.pdf", "application/pdf", of)];
+    const call = toolCall({ id: "a", name: "look", arguments: {} });
+    const blocks = [
+      { type: "image", source: { type: "base64", media_type: "image/png", data: "AQ==" } },
+      { type: "document", source: { type: "url", url: "https://example.com/a.pdf" } },
+    ] satisfies ContentBlockParam[];
+    const told = async (result: string, isError: boolean): Promise<unknown> => (await ask({}, ["look", call, toolResult({ id: "a", name: "look", result, isError }), ...media, "well?"])).sent.messages.at(-1)?.content;
+    const text = { type: "text", text: "well?" } as const;
+    expect(await told("two", false)).toEqual([{ type: "tool_result", tool_use_id: "a", content: [{ type: "text", text: "two" }, ...blocks] }, text] satisfies ContentBlockParam[]);
+    expect(await told("", false)).toEqual([{ type: "tool_result", tool_use_id: "a", content: blocks }, text] satisfies ContentBlockParam[]);
+    expect(await told("no", true)).toEqual([{ type: "tool_result", tool_use_id: "a", content: "no", is_error: true }, ...blocks, text] satisfies ContentBlockParam[]);
   });
 
   test("interleaved, each gets its own input", async () => {

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { BlockedReason, type Content, FinishReason, FunctionCallingConfigMode, type GenerateContentConfig, GoogleGenAI, HarmBlockThreshold, HarmCategory, type SafetySetting, ThinkingLevel, type Tool, type ToolConfig } from "@google/genai";
+import { BlockedReason, type Content, FinishReason, FunctionCallingConfigMode, type FunctionResponse, type GenerateContentConfig, GoogleGenAI, HarmBlockThreshold, HarmCategory, type SafetySetting, ThinkingLevel, type Tool, type ToolConfig } from "@google/genai";
 import { describe, expect, test, vi } from "vitest";
 import { gemini, type GeminiClient, geminiEmbedder, type GeminiOptions } from "../../src/adapters/gemini/index.ts";
 import { codec } from "../../src/core/codec.ts";
@@ -335,6 +335,19 @@ describe("thoughts, signatures, sources and calls", () => {
         ],
       },
     ] satisfies Content[]);
+  });
+
+  test("media of a tool go inside its response, a JSON file as text", async () => {
+    const of = { role: "tool", metadata: { toolResult: { id: "a" } } } as const;
+    const media = [image(Uint8Array.of(1), "image/png", of), uri("gs://bucket/a.pdf", "application/pdf", of), bytes(Uint8Array.of(123, 125), "application/json", of)];
+    const { sent } = await ask({}, ["look", toolCall({ id: "a", name: "look", arguments: {} }), toolResult({ id: "a", name: "look", result: { seen: 3 } }), ...media, "well?"]);
+    const functionResponse = {
+      id: "a",
+      name: "look",
+      response: { seen: 3 },
+      parts: [{ inlineData: { mimeType: "image/png", data: "AQ==" } }, { fileData: { mimeType: "application/pdf", fileUri: "gs://bucket/a.pdf" } }, { inlineData: { mimeType: "text/plain", data: "e30=" } }],
+    } satisfies FunctionResponse;
+    expect(sent.contents.at(-1)).toEqual({ role: "user", parts: [{ functionResponse }, { text: "well?" }] } satisfies Content);
   });
 
   test("arguments that come in pieces are gathered, and the call goes out when it is whole", async () => {

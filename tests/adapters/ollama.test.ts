@@ -129,6 +129,20 @@ describe("thoughts and tool calls", () => {
     ]);
   });
 
+  test("images of tools follow behind the results of the turn, as the user's", async () => {
+    const seen = (id: string, byte: number): Part[] => [
+      toolResult({ id, name: "look", result: id }),
+      image(Uint8Array.of(byte), "image/png", { role: "tool", metadata: { toolResult: { id } } }),
+    ];
+    const calls = ["a", "b"].map((id) => toolCall({ id, name: "look", arguments: {} }));
+    const { sent } = await ask({}, ["look", ...calls, ...seen("a", 1), ...seen("b", 2), "well?"]);
+    expect(sent.messages.slice(2)).toEqual([
+      { role: "tool", content: "a", tool_name: "look", tool_call_id: "a" },
+      { role: "tool", content: "b", tool_name: "look", tool_call_id: "b" },
+      { role: "user", content: "well?", images: ["AQ==", "Ag=="] },
+    ]);
+  });
+
   test("calls of a server that gives no ids get some, which never repeat", async () => {
     const call = { function: { name: "now", arguments: {} } };
     const lines = [line({ tool_calls: [call, call] }), line({ tool_calls: [call] }), end()];

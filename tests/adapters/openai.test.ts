@@ -1,11 +1,11 @@
 import { OpenAI } from "openai";
 import type { ResponseCreateParamsStreaming } from "openai/resources/responses/responses";
 import { describe, expect, test } from "vitest";
-import { bytes, errorPart, finish, image, json, status, text, toolResult, uri } from "../../src/core/constructors.ts";
+import { bytes, errorPart, finish, image, json, status, text, toolCall, toolResult, uri } from "../../src/core/constructors.ts";
 import { codec } from "../../src/core/codec.ts";
 import { derive } from "../../src/core/derive.ts";
 import { isMillraceError } from "../../src/core/errors.ts";
-import type { Part } from "../../src/core/part.ts";
+import type { Part, PartOptions } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { each } from "../../src/streams/each.ts";
@@ -246,6 +246,54 @@ describe("what is sent", () => {
     ] satisfies ResponseCreateParamsStreaming["input"]);
   });
 
+  test("uploaded files by their ids, and a file within an address as its content", async () => {
+    const { sent } = await ask({}, [
+      uri("openai-file:file-abc_1", "application/pdf"),
+      uri("openai-file:file-def", "image/png", { metadata: { openai: { detail: "high" } } }),
+      uri("data:application/pdf;base64,AQI=", "application/pdf", { metadata: { file: { name: "a.pdf" } } }),
+    ]);
+    expect(sent.input).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "input_file", file_id: "file-abc_1" },
+          { type: "input_image", file_id: "file-def", detail: "high" },
+          { type: "input_file", filename: "a.pdf", file_data: "data:application/pdf;base64,AQI=" },
+        ],
+      },
+    ] satisfies ResponseCreateParamsStreaming["input"]);
+  });
+
+  test("media of tools go inside the results, text first where there is any", async () => {
+    const of = (id: string): PartOptions => ({ role: "tool", metadata: { toolResult: { id } } });
+    const calls = ["a", "b", "c"].map((id) => toolCall({ id, name: "look", arguments: {} }));
+    const { sent } = await ask({}, [
+      "look",
+      ...calls,
+      toolResult({ id: "a", name: "look", result: "two" }),
+      image(png, "image/png", of("a")),
+      uri("https://example.com/b.pdf", "application/pdf", of("a")),
+      toolResult({ id: "b", name: "look", result: "" }),
+      uri("openai-file:file-b", "image/png", of("b")),
+      toolResult({ id: "c", name: "look", result: { seen: 0 } }),
+      image(png, "image/png", of("a")),
+    ]);
+    expect(sent.input.slice(4)).toEqual([
+      {
+        type: "function_call_output",
+        call_id: "a",
+        output: [
+          { type: "input_text", text: "two" },
+          { type: "input_image", image_url: "data:image/png;base64,iVBORw==", detail: "auto" },
+          { type: "input_file", file_url: "https://example.com/b.pdf" },
+        ],
+      },
+      { type: "function_call_output", call_id: "b", output: [{ type: "input_image", file_id: "file-b", detail: "auto" }] },
+      { type: "function_call_output", call_id: "c", output: '{"seen":0}' },
+      { role: "user", content: [{ type: "input_image", image_url: "data:image/png;base64,iVBORw==", detail: "auto" }] },
+    ] satisfies ResponseCreateParamsStreaming["input"]);
+  });
+
   test("neighbours of one role are one message, and the deltas of an answer one text", async () => {
     const said = (words: string): Part => text(words, { role: "assistant" });
     const { sent } = await ask({}, ["a", "b", said("Hel"), said("lo"), "c", text("tool says", { role: "tool" })]);
@@ -317,10 +365,13 @@ describe("what is sent", () => {
     ["video", bytes(png, "video/mp4"), "video/mp4"],
     ["an image format that no model sees", image(png, "image/tiff"), "image/tiff"],
     ["an address that the service cannot reach", uri("s3://bucket/a.png", "image/png"), "s3:"],
+    ["an upload whose id is none", uri("openai-file:../x", "application/pdf"), "openai-file:"],
+    ["audio of a tool", bytes(png, "audio/wav", { role: "tool", metadata: { toolResult: { id: "c0" } } }), "openaiChat"],
     ["an image by the assistant", image(png, "image/png", { role: "assistant" }), "assistant"],
     ["a result that answers no call", toolResult({ id: "c1", name: "weather", result: 1 }), "weather"],
   ])("%s is invalid_input, before any request", async (_, part, named) => {
-    const { error, requests } = await ask({}, ["look", part]);
+    const answered = [toolCall({ id: "c0", name: "look", arguments: {} }), toolResult({ id: "c0", name: "look", result: "" })];
+    const { error, requests } = await ask({}, ["look", ...answered, part]);
     expect(error).toMatchObject({ code: "invalid_input", message: expect.stringContaining(named) as string });
     expect(requests.length).toBe(0);
   });

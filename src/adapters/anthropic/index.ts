@@ -13,6 +13,7 @@
  * | PDF; text files | `document` by `base64` or `url`; by `text`; `title` from `metadata.file.name` |
  * | audio, video, anything else | `invalid_input` |
  * | tool call, tool result | `tool_use`; `tool_result`, first in the user's message |
+ * | media of role `tool` behind the result that `metadata.toolResult.id` names | within the `tool_result` |
  * | its own thinking, tools it ran, citations | as they came, unchanged |
  * | `metadata.anthropic.cacheControl`: true or `{ ttl }` | `cache_control` of the block, at most four |
  *

@@ -10,6 +10,7 @@
  * | image, audio, video, PDF, text file in memory | `inlineData`, with `metadata.gemini.videoMetadata`; JSON as text |
  * | the same by address: https, gs | `fileData` |
  * | tool call, tool result | `functionCall`, `functionResponse` with the id of the call; results that are no object as `{ result }`, errors as `{ error }` |
+ * | media of role `tool` behind the result that `metadata.toolResult.id` names | `parts` of its `functionResponse` |
  * | system, `system` | `systemInstruction` |
  * | a thought, anything with a signature, code that was run | as it came |
  *

@@ -69,6 +69,7 @@ export interface OllamaOptions extends OllamaConnectionOptions {
  * Asks a model of an Ollama server.
  *
  * Reads:  the whole input, as one turn: text, JSON, images (PNG, JPEG, WebP) in memory, tool calls and results, its own thoughts.
+ *         Images of a tool go as the user's, behind the results.
  *         Consecutive parts of one role are one message. `status`, `debug`, `sources`, finish and error parts are not sent.
  * Yields: text as it comes; thoughts on substream `reasoning`, tool calls once whole; one finish part last, with reason, usage and
  *         model. Role `assistant`.

@@ -9,7 +9,8 @@ import { MillraceError } from "../../core/errors.ts";
 import type { JsonValue, Part, ToolCallPart, ToolResultPart } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
-import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
+import { mediaInside, resultText, type WithMedia } from "../tool-media.ts";
+import { spokenParts, type SystemParts } from "../turn-input.ts";
 import { type CacheControl, cacheOf, type DocumentBlock, type ImageBlock, mediaBlock } from "./content.ts";
 import { asReturned, returnedBlock, type ReturnedBlock, returnedCitation, textBlockOf } from "./returned.ts";
 
@@ -36,7 +37,7 @@ export interface ToolUseBlock {
 export interface ToolResultBlock {
   readonly type: "tool_result";
   readonly tool_use_id: string;
-  readonly content: string;
+  readonly content: string | readonly (TextBlock | ImageBlock | DocumentBlock)[];
   readonly is_error?: true;
   readonly toolset_name?: string;
   readonly cache_control?: CacheControl;
@@ -88,7 +89,7 @@ export function toMessagesRequest(parts: readonly Part[], settings: MessagesSett
   const { who, systemParts, fields, extra } = settings;
   const spoken = spokenParts(who, parts.map(asReturned), systemParts, (part) => returnedBlock(part) !== undefined || returnedCitation(part) !== undefined);
   const talk = conversation(settings);
-  for (const one of spoken) talk.add(one);
+  for (const one of mediaInside(spoken)) talk.add(one);
   const { system, messages } = talk.end();
   if (!messages.some(({ role }) => role !== "system")) return undefined;
   const request: MessagesRequest = { ...extra, ...compact<Omit<MessagesRequest, "messages" | "system">>(fields), ...(system === undefined ? {} : { system }), messages };
@@ -117,7 +118,7 @@ interface OpenMessage {
 }
 
 /** Puts messages together: neighbours of one role are one. */
-function conversation({ who, system: systemText, cited }: MessagesSettings): { add(one: Spoken): void; end(): { readonly system: MessagesRequest["system"]; readonly messages: Message[] } } {
+function conversation({ who, system: systemText, cited }: MessagesSettings): { add(one: WithMedia): void; end(): { readonly system: MessagesRequest["system"]; readonly messages: Message[] } } {
   const leading: TextBlock[] = [];
   const messages: OpenMessage[] = [];
   const toolsets = new Map<string, string>();
@@ -156,11 +157,15 @@ function conversation({ who, system: systemText, cited }: MessagesSettings): { a
       words.cache = { ...words.cache, ...cacheOf(who, part) };
     }
   };
-  const user = (part: Part): void => {
+  const user = (part: Part, media: WithMedia["media"]): void => {
     const message = messageOf("user");
     if (part.kind === "toolResult") {
-      message.pieces.splice(message.results, 0, { block: toolResult(who, part, toolsets.get(part.id)) });
+      const blocks = media.map((one) => mediaBlock(who, one, cited));
+      // a result that is an error is refused with anything but text in it
+      const [inside, behind] = part.isError ? [[], blocks] : [blocks, []];
+      message.pieces.splice(message.results, 0, { block: toolResult(who, part, inside, toolsets.get(part.id)) });
       message.results += 1;
+      message.pieces.push(...behind.map((block) => ({ block })));
     } else if (part.kind === "bytes" || part.kind === "uri") {
       message.pieces.push({ block: mediaBlock(who, part, cited) });
     } else {
@@ -168,9 +173,9 @@ function conversation({ who, system: systemText, cited }: MessagesSettings): { a
     }
   };
   return {
-    add({ part, speaker }) {
+    add({ part, speaker, media }) {
       if (speaker === "assistant") return assistant(part);
-      if (speaker === "user") return user(part);
+      if (speaker === "user") return user(part, media);
       (messages.length === 0 ? leading : waiting).push({ type: "text", text: wordsIn(who, part), ...cacheOf(who, part) });
     },
     end() {
@@ -213,8 +218,9 @@ function inputOf(value: JsonValue): JsonValue {
   return { INVALID_JSON: typeof value === "string" ? value : JSON.stringify(value) };
 }
 
-function toolResult(who: string, part: ToolResultPart, toolset: string | undefined): ToolResultBlock {
-  const content = typeof part.result === "string" ? part.result : JSON.stringify(part.result);
+function toolResult(who: string, part: ToolResultPart, media: readonly (ImageBlock | DocumentBlock)[], toolset: string | undefined): ToolResultBlock {
+  const words = resultText(part);
+  const content = media.length === 0 ? words : [...(words.trim() === "" ? [] : [{ type: "text", text: words } as const]), ...media];
   const about = { ...(part.isError ? ({ is_error: true } as const) : {}), ...(toolset === undefined ? {} : { toolset_name: toolset }) };
   return { type: "tool_result", tool_use_id: part.id, content, ...about, ...cacheOf(who, part) };
 }

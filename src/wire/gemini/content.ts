@@ -12,6 +12,9 @@ import { cannotTake } from "../cannot-take.ts";
 import { type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import { exactJson } from "./raw-json.ts";
 
+/** Media, by content or by address. */
+export type GeminiMedia = Pick<GeminiPart, "inlineData" | "fileData">;
+
 /** A part of a message, as it is sent. */
 export interface GeminiPart {
   readonly text?: string;
@@ -21,7 +24,7 @@ export interface GeminiPart {
   readonly fileData?: { readonly mimeType: string; readonly fileUri: string };
   readonly videoMetadata?: unknown;
   readonly functionCall?: { readonly id?: string; readonly name: string; readonly args: Shape };
-  readonly functionResponse?: { readonly id?: string; readonly name: string; readonly response: Shape };
+  readonly functionResponse?: { readonly id?: string; readonly name: string; readonly response: Shape; readonly parts?: readonly GeminiMedia[] };
   readonly executableCode?: unknown;
   readonly codeExecutionResult?: unknown;
   readonly toolCall?: unknown;
@@ -81,10 +84,18 @@ function exactly(raw: unknown): Shape | undefined {
 }
 
 /** A tool's result under the id and name of its call. It must be an object. */
-export function toResponse(part: ToolResultPart, call: GeminiPart["functionCall"]): GeminiPart {
+export function toResponse(who: string, part: ToolResultPart, media: readonly (BytesPart | UriPart)[], call: GeminiPart["functionCall"]): GeminiPart {
   const { id, name = part.name } = call ?? {};
   const response = part.isError ? { error: part.result } : (shapeOf(part.result) ?? { result: part.result });
-  return { functionResponse: { ...(id === undefined ? {} : { id }), name, response } };
+  const parts = media.map((one) => resultMedia(who, one));
+  return { functionResponse: { ...(id === undefined ? {} : { id }), name, response, ...(parts.length === 0 ? {} : { parts }) } };
+}
+
+/** Within a result there is no text and no cut of a video. */
+function resultMedia(who: string, part: BytesPart | UriPart): GeminiMedia {
+  if (part.kind === "uri") return addressOf(who, part);
+  const mimeType = mediaType(who, part);
+  return { inlineData: { mimeType: mimeType === "application/json" ? "text/plain" : mimeType, data: toBase64(part.bytes) } };
 }
 
 function mediaOf(who: string, part: BytesPart): GeminiPart {
@@ -94,14 +105,18 @@ function mediaOf(who: string, part: BytesPart): GeminiPart {
 }
 
 function fileOf(who: string, part: UriPart): GeminiPart {
+  return withVideo(part, addressOf(who, part));
+}
+
+function addressOf(who: string, part: UriPart): GeminiMedia {
   const mimeType = mediaType(who, part);
   const inline = /^data:[^,]*;base64,(.*)$/is.exec(part.uri)?.[1];
-  if (inline !== undefined) return withVideo(part, { inlineData: { mimeType, data: inline } });
+  if (inline !== undefined) return { inlineData: { mimeType, data: inline } };
   if (!/^(?:https|gs):\/\//i.test(part.uri)) {
     const scheme = /^[a-z][\w+.-]*:/i.exec(part.uri)?.[0] ?? "no scheme";
     throw cannotTake(who, part, `the address must be https, gs or base64 in data, got ${scheme}; load its content first`);
   }
-  return withVideo(part, { fileData: { mimeType, fileUri: part.uri } });
+  return { fileData: { mimeType, fileUri: part.uri } };
 }
 
 /** Frames and times of a video, from `metadata.gemini.videoMetadata`. */

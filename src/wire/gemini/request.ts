@@ -9,7 +9,8 @@
 import type { Part } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape } from "../json-shape.ts";
-import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
+import { mediaInside, type WithMedia } from "../tool-media.ts";
+import { spokenParts, type SystemParts } from "../turn-input.ts";
 import { type GeminiPart, opaqueOf, serverPartOf, toGeminiPart, toResponse } from "./content.ts";
 
 /** One message. */
@@ -66,7 +67,7 @@ export function toGeminiRequest(parts: readonly Part[], settings: GeminiSettings
   const instructions: GeminiPart[] = system === undefined ? [] : [{ text: system }];
   const contents: GeminiContent[] = [];
   const calls = new Map<string, GeminiPart["functionCall"]>();
-  for (const one of spoken) {
+  for (const one of mediaInside(spoken)) {
     if (one.speaker === "system") instructions.push(toInstruction(who, one.part));
     else add(contents, one.speaker === "assistant" ? "model" : "user", toPart(who, one, calls));
   }
@@ -82,8 +83,8 @@ function toInstruction(who: string, part: Part): GeminiPart {
   throw cannotTake(who, part);
 }
 
-function toPart(who: string, { part, speaker }: Spoken, calls: Map<string, GeminiPart["functionCall"]>): GeminiPart {
-  if (part.kind === "toolResult") return toResponse(part, calls.get(part.id));
+function toPart(who: string, { part, speaker, media }: WithMedia, calls: Map<string, GeminiPart["functionCall"]>): GeminiPart {
+  if (part.kind === "toolResult") return toResponse(who, part, media, calls.get(part.id));
   const isOfModel = speaker === "assistant";
   const sent = (isOfModel && part.substream === "reasoning" ? serverPartOf(part) : undefined) ?? toGeminiPart(who, part, isOfModel);
   if (part.kind === "toolCall") calls.set(part.id, sent.functionCall);

@@ -10,6 +10,7 @@ import { essence } from "../../core/guards.ts";
 import type { BytesPart, JsonValue, Part, UriPart } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
 import { compact, type Shape, shapeOf } from "../json-shape.ts";
+import { mediaBehind, resultText } from "../tool-media.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
 
 /** A tool call as it is sent back. Servers before 0.12 ignore the id and go by the order. */
@@ -65,7 +66,7 @@ const imageTypes: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "ima
 /** The request for these parts; undefined when there is nothing but system text to send. */
 export function toOllamaRequest(parts: readonly Part[], settings: OllamaSettings): OllamaRequest | undefined {
   const { who, system, systemParts, fields, extra } = settings;
-  const spoken = spokenParts(who, parts, systemParts, isThinking);
+  const spoken = mediaBehind(spokenParts(who, parts, systemParts, isThinking));
   if (!spoken.some(({ speaker }) => speaker !== "system")) return undefined;
   const messages: OllamaMessage[] = system === undefined ? [] : [{ role: "system", content: system }];
   for (let at = 0; at < spoken.length; ) {
@@ -95,8 +96,7 @@ function messageOf(who: string, run: readonly Spoken[]): OllamaMessage {
   const parts = run.map(({ part }) => part);
   const [first] = parts;
   if (first?.kind === "toolResult") {
-    const { id, name, result } = first;
-    return { role: "tool", content: typeof result === "string" ? result : JSON.stringify(result), tool_name: name, tool_call_id: id };
+    return { role: "tool", content: resultText(first), tool_name: first.name, tool_call_id: first.id };
   }
   const speaker = run[0]?.speaker ?? "user";
   if (speaker === "assistant") return answerOf(who, parts);

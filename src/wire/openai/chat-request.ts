@@ -10,15 +10,16 @@ import { essence } from "../../core/guards.ts";
 import type { Part } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
 import { compact } from "../json-shape.ts";
+import { mediaBehind, resultText } from "../tool-media.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { addressOf, argumentsText, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
+import { addressOf, argumentsText, dataUrl, fileId, fileName, imageDetail, isDataUrl, mediaKind } from "./content.ts";
 
 /** A piece of a user's message. */
 export type ChatContent =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "image_url"; readonly image_url: { readonly url: string; readonly detail?: "low" | "high" } }
   | { readonly type: "input_audio"; readonly input_audio: { readonly data: string; readonly format: "wav" | "mp3" } }
-  | { readonly type: "file"; readonly file: { readonly filename: string; readonly file_data: string } };
+  | { readonly type: "file"; readonly file: { readonly filename: string; readonly file_data: string } | { readonly file_id: string } };
 
 /** A tool call as it is sent back. */
 export interface ChatToolCall {
@@ -63,7 +64,7 @@ export interface ChatSettings {
 /** The request for these parts; undefined when there is nothing but system text to send. */
 export function toChatRequest(parts: readonly Part[], settings: ChatSettings): ChatRequest | undefined {
   const { who, system, systemParts, fields, extra } = settings;
-  const spoken = spokenParts(who, parts, systemParts, () => false);
+  const spoken = mediaBehind(spokenParts(who, parts, systemParts, () => false));
   if (!spoken.some(({ speaker }) => speaker !== "system")) return undefined;
   const messages: ChatMessage[] = system === undefined ? [] : [{ role: "system", content: system }];
   for (let at = 0; at < spoken.length; ) {
@@ -88,8 +89,7 @@ function messagesOf(who: string, run: readonly Spoken[]): ChatMessage[] {
   if (first === undefined) return [];
   const parts = run.map(({ part }) => part);
   if (first.part.kind === "toolResult") {
-    const { id, result } = first.part;
-    return [{ role: "tool", tool_call_id: id, content: typeof result === "string" ? result : JSON.stringify(result) }];
+    return [{ role: "tool", tool_call_id: first.part.id, content: resultText(first.part) }];
   }
   if (first.speaker === "system") return [{ role: "system", content: parts.map((part) => wordsIn(who, part)).join("\n\n") }];
   if (first.speaker === "user") {
@@ -128,8 +128,12 @@ function contentOf(who: string, part: Part): ChatContent {
     const url = part.kind === "bytes" ? dataUrl(part) : addressOf(who, part);
     return { type: "image_url", image_url: { url, ...(detail === "auto" ? {} : { detail }) } };
   }
+  const id = fileId(part);
+  if (kind === "file" && id !== undefined) return { type: "file", file: { file_id: id } };
+  if (kind === "file" && (part.kind === "bytes" || isDataUrl(part.uri))) {
+    return { type: "file", file: { filename: fileName(part), file_data: part.kind === "bytes" ? dataUrl(part) : part.uri } };
+  }
   if (part.kind === "uri") throw cannotTake(who, part, "load its content first");
-  if (kind === "file") return { type: "file", file: { filename: fileName(part), file_data: dataUrl(part) } };
   const format = audioFormats[essence(part.mimeType)];
   if (format === undefined) throw cannotTake(who, part, "audio must be wav or mp3");
   return { type: "input_audio", input_audio: { data: toBase64(part.bytes), format } };

@@ -29,11 +29,21 @@ export function dataUrl(part: BytesPart): string {
   return `data:${essence(part.mimeType)};base64,${toBase64(part.bytes)}`;
 }
 
+/** The id of an upload, of an address like `openai-file:file-abc123`. */
+export function fileId(part: BytesPart | UriPart): string | undefined {
+  return part.kind === "uri" ? /^openai-file:([\w-]+)$/.exec(part.uri)?.[1] : undefined;
+}
+
 /** An address the service can fetch, or one that holds its content. */
 export function addressOf(who: string, part: UriPart): string {
   if (/^(?:https?:\/\/|data:)/i.test(part.uri)) return part.uri;
   const scheme = /^[a-z][\w+.-]*:/i.exec(part.uri)?.[0] ?? "no scheme";
   throw cannotTake(who, part, `the address must be https, got ${scheme}; load its content first`);
+}
+
+/** Does an address hold its content? */
+export function isDataUrl(address: string): boolean {
+  return /^data:/i.test(address);
 }
 
 /** File name endings by mime type: a file without one is refused. */

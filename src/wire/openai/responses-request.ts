@@ -5,26 +5,36 @@
  *
  * @module
  */
-import type { Part } from "../../core/part.ts";
+import type { BytesPart, Part, ToolResultPart, UriPart } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
 import { compact } from "../json-shape.ts";
+import { mediaInside, resultText, type WithMedia } from "../tool-media.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
-import { addressOf, argumentsText, dataUrl, fileName, imageDetail, mediaKind } from "./content.ts";
+import { addressOf, argumentsText, dataUrl, fileId, fileName, imageDetail, isDataUrl, mediaKind } from "./content.ts";
 import { type ReasoningItem, reasoningItem } from "./reasoning-item.ts";
+
+/** Media: by content, by address or as an upload. */
+export type InputMedia =
+  | { readonly type: "input_image"; readonly image_url: string; readonly detail: "low" | "high" | "auto" }
+  | { readonly type: "input_image"; readonly file_id: string; readonly detail: "low" | "high" | "auto" }
+  | { readonly type: "input_file"; readonly filename: string; readonly file_data: string }
+  | { readonly type: "input_file"; readonly file_url: string }
+  | { readonly type: "input_file"; readonly file_id: string };
 
 /** A piece of a message. */
 export type InputContent =
   | { readonly type: "input_text"; readonly text: string }
   | { readonly type: "output_text"; readonly text: string; readonly annotations: readonly [] }
-  | { readonly type: "input_image"; readonly image_url: string; readonly detail: "low" | "high" | "auto" }
-  | { readonly type: "input_file"; readonly filename: string; readonly file_data: string }
-  | { readonly type: "input_file"; readonly file_url: string };
+  | InputMedia;
+
+/** What a tool answered: text, and media where it gave any. */
+export type ToolOutput = string | readonly ({ readonly type: "input_text"; readonly text: string } | InputMedia)[];
 
 /** One item of the input. */
 export type InputItem =
   | { readonly role: "user" | "assistant" | "system"; readonly content: InputContent[] }
   | { readonly type: "function_call"; readonly call_id: string; readonly name: string; readonly arguments: string }
-  | { readonly type: "function_call_output"; readonly call_id: string; readonly output: string }
+  | { readonly type: "function_call_output"; readonly call_id: string; readonly output: ToolOutput }
   | ReasoningItem;
 
 /** What is sent. */
@@ -63,11 +73,11 @@ export function toResponsesRequest(parts: readonly Part[], settings: ResponsesSe
   const spoken = spokenParts(who, parts, systemParts, (part) => reasoningItem(part, service) !== undefined);
   if (!spoken.some(({ speaker }) => speaker !== "system")) return undefined;
   const input: InputItem[] = [];
-  for (const one of spoken) add(settings, input, one);
+  for (const one of mediaInside(spoken)) add(settings, input, one);
   return { ...extra, ...compact<Omit<ResponsesRequest, "input">>(fields), input };
 }
 
-function add({ who, service }: ResponsesSettings, input: InputItem[], { part, speaker }: Spoken): void {
+function add({ who, service }: ResponsesSettings, input: InputItem[], { part, speaker, media }: WithMedia): void {
   if (part.substream === "reasoning") {
     const item = reasoningItem(part, service);
     if (item !== undefined) input.push(item);
@@ -78,7 +88,7 @@ function add({ who, service }: ResponsesSettings, input: InputItem[], { part, sp
     return;
   }
   if (part.kind === "toolResult") {
-    input.push({ type: "function_call_output", call_id: part.id, output: typeof part.result === "string" ? part.result : JSON.stringify(part.result) });
+    input.push({ type: "function_call_output", call_id: part.id, output: outputOf(who, part, media) });
     return;
   }
   const content = contentOf(who, part, speaker);
@@ -102,11 +112,25 @@ function contentOf(who: string, part: Part, speaker: Spoken["speaker"]): InputCo
     return speaker === "assistant" ? { type: "output_text", text, annotations: [] } : { type: "input_text", text };
   }
   if ((part.kind !== "bytes" && part.kind !== "uri") || speaker !== "user") throw cannotTake(who, part);
+  return mediaOf(who, part);
+}
+
+function outputOf(who: string, part: ToolResultPart, media: WithMedia["media"]): ToolOutput {
+  const words = resultText(part);
+  if (media.length === 0) return words;
+  return [...(words === "" ? [] : [{ type: "input_text", text: words } as const]), ...media.map((one) => mediaOf(who, one))];
+}
+
+function mediaOf(who: string, part: BytesPart | UriPart): InputMedia {
   const kind = mediaKind(who, part);
+  const id = fileId(part);
   if (kind === "audio") throw cannotTake(who, part, "use openaiChat or transcribe it first");
   if (kind === "image") {
-    return { type: "input_image", image_url: part.kind === "bytes" ? dataUrl(part) : addressOf(who, part), detail: imageDetail(part) };
+    const detail = imageDetail(part);
+    if (id !== undefined) return { type: "input_image", file_id: id, detail };
+    return { type: "input_image", image_url: part.kind === "bytes" ? dataUrl(part) : addressOf(who, part), detail };
   }
-  if (part.kind === "bytes") return { type: "input_file", filename: fileName(part), file_data: dataUrl(part) };
-  return { type: "input_file", file_url: addressOf(who, part) };
+  if (id !== undefined) return { type: "input_file", file_id: id };
+  const address = part.kind === "bytes" ? dataUrl(part) : addressOf(who, part);
+  return isDataUrl(address) ? { type: "input_file", filename: fileName(part), file_data: address } : { type: "input_file", file_url: address };
 }
