@@ -9,9 +9,9 @@
 import { invalidOption, MillraceError } from "../../core/errors.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { modelTurn, type ModelProtocol } from "../../wire/model-turn.ts";
+import { modelTurn, type ModelProtocol, type TurnSettings } from "../../wire/model-turn.ts";
 import { type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "../../wire/openai/client.ts";
-import { type ChatOptions, checkTurnOptions, firstPartMs, type ResponsesOptions, turnSettings } from "../../wire/openai/options.ts";
+import { type ChatOptions, checkResponsesOptions, ofChat, ofResponses, type ResponsesOptions, responsesSettings, turnSettings } from "../../wire/openai/options.ts";
 import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts";
 import { type AzureConnectionOptions, checkedDeployment, connection } from "./client.ts";
 
@@ -27,7 +27,7 @@ export type AzureOpenAIClient = Partial<OpenAIChatClient & OpenAIResponsesClient
 export interface AzureOpenAIOptions extends AzureConnectionOptions<AzureOpenAIClient>, ChatOptions, ResponsesOptions {
   /** Name of the deployment, which need not be the model's. */
   readonly deployment: string;
-  /** `usage` and `stop` are of chat, `reasoning` is of responses. @default "chat" */
+  /** `usage` and `stop` are of chat, `reasoning` and `serverTools` of responses. @default "chat" */
   readonly api?: "chat" | "responses";
 }
 
@@ -46,10 +46,10 @@ export interface AzureOpenAIOptions extends AzureConnectionOptions<AzureOpenAICl
  */
 export function azureOpenai(options: AzureOpenAIOptions): Model {
   const who = "azureOpenai";
-  checkTurnOptions(who, options);
+  checkResponsesOptions(who, options);
   const { api = "chat" } = options;
   if (api !== "chat" && api !== "responses") throw invalidOption(who, "api", "chat or responses", api);
-  const stray = (api === "chat" ? (["reasoning"] as const) : (["usage", "stop"] as const)).find((name) => options[name] !== undefined);
+  const stray = (api === "chat" ? ofResponses : ofChat).find((name) => options[name] !== undefined);
   if (stray !== undefined) throw new MillraceError("invalid_input", `${who}: ${stray} is no option of api ${api}`);
   const deployment = checkedDeployment(who, options.deployment);
   if (options.client !== undefined && options.client[api] === undefined) throw invalidOption(who, "client", `a client with ${api}`, options.client);
@@ -70,7 +70,7 @@ function chat(who: string, deployment: string, options: AzureOpenAIOptions): Mod
     },
     options,
   );
-  return made(who, protocol, options, firstPartMs.plain, opened.close);
+  return made(who, protocol, turnSettings(options, lifetime(service, opened.close)));
 }
 
 function responses(who: string, deployment: string, options: AzureOpenAIOptions): Model {
@@ -87,11 +87,9 @@ function responses(who: string, deployment: string, options: AzureOpenAIOptions)
     },
     options,
   );
-  return made(who, protocol, options, options.reasoning === false ? firstPartMs.plain : firstPartMs.responses, opened.close);
+  return made(who, protocol, responsesSettings(options, lifetime(service, opened.close)));
 }
 
-function made<Body>(who: string, protocol: ModelProtocol<Body>, options: AzureOpenAIOptions, firstMs: number, closeClient: () => Promise<void>): Model {
-  const life = lifetime(service, closeClient);
-  const settings = turnSettings(options, firstMs, life);
-  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
+function made<Body>(who: string, protocol: ModelProtocol<Body>, settings: TurnSettings): Model {
+  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), settings.life.close);
 }

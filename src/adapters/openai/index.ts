@@ -4,14 +4,37 @@
  * Kind: model. Client: `openai` 7 (6 fits too), an optional peer that is loaded at first use.
  * Source: platform.openai.com/docs/api-reference
  *
+ * | part | Responses | Chat Completions |
+ * | --- | --- | --- |
+ * | text, JSON | `input_text`, `output_text`; deltas of an answer are joined | `text` |
+ * | image (png, jpeg, webp, gif): bytes, https, data | `input_image` | `image_url` |
+ * | other files: bytes, data | `input_file`, named by `metadata.file.name` | `file` |
+ * | other files: https | `input_file` by `file_url` | `invalid_input` |
+ * | an upload: `uri("openai-file:ID", type)` | `file_id` of either | `file_id` of a file |
+ * | audio (wav, mp3) in memory | `invalid_input` | `input_audio` |
+ * | tool call, tool result | `function_call`, `function_call_output` | `tool_calls`, role `tool` |
+ * | media of role `tool` behind the result that `metadata.toolResult.id` names | within the output | the user's, behind the results |
+ * | reasoning, tools the service ran, images it made | as they came, unchanged | not sent; an image is `invalid_input` |
+ *
+ * | event of Responses | part |
+ * | --- | --- |
+ * | `output_text.delta`; `refusal.delta` | text; with `metadata.openai.refusal` |
+ * | `reasoning_text.delta`, `reasoning_summary_text.delta`; the item | text on `reasoning`; `""` with `metadata.openai.item` |
+ * | `function_call` | tool call, once whole; raw text in `metadata.openai.arguments` |
+ * | `image_generation_call.partial_image`; the item | bytes on `partial`; bytes with `metadata.openai.item`, which is the item without the image |
+ * | annotations; any other item | JSON on `sources`; `metadata.openai.item` is true on items |
+ * | `completed` | finish part: `stop`, `tool_calls`, `refusal` |
+ * | `incomplete` | finish part: `length`, `content_filter`; cut within a tool call: `truncated` |
+ * | `failed`, `error` | thrown by its code |
+ *
  * @module
  */
 import { invalidOption } from "../../core/errors.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { type ModelProtocol, modelTurn } from "../../wire/model-turn.ts";
+import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
 import { type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "../../wire/openai/client.ts";
-import { type ChatOptions, checkTurnOptions, firstPartMs, type ResponsesOptions, type TurnOptions, turnSettings } from "../../wire/openai/options.ts";
+import { type ChatOptions, checkResponsesOptions, checkTurnOptions, type ResponsesOptions, responsesSettings, type TurnOptions, turnSettings } from "../../wire/openai/options.ts";
 import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts";
 import { connection, type ConnectionOptions } from "./client.ts";
 
@@ -35,10 +58,12 @@ export interface OpenAIChatOptions extends OpenAICommonOptions<OpenAIChatClient>
 /**
  * Asks a model through the Responses API; nothing is stored there.
  *
- * Reads:  the whole input, as one turn: text, JSON, images, PDFs and other files, tool calls and results, its own reasoning.
- *         Consecutive parts of one role are one message. `status`, `debug`, `sources`, finish and error parts are not sent.
- * Yields: text as it comes; reasoning on substream `reasoning`, citations as JSON on `sources`, tool calls once whole, a refusal
- *         as text with `metadata.openai.refusal`; one finish part last, with reason, usage and model. Role `assistant`.
+ * Reads:  the whole input, as one turn: text, JSON, images, PDFs and other files, tool calls and results, its own reasoning,
+ *         images and tools the service ran. Consecutive parts of one role are one message. `status`, `debug`, `partial`, other
+ *         sources, finish and error parts are not sent.
+ * Yields: text as it comes; reasoning on substream `reasoning`; images whole, and what there is of them before on `partial`;
+ *         citations, and tools the service ran, as JSON on `sources`; tool calls once whole, a refusal as text with
+ *         `metadata.openai.refusal`; one finish part last, with reason, usage and model. Role `assistant`.
  * Throws: before anything came, `invalid_input` and `refused` for parts it cannot send, `missing_config` without package or key,
  *         `unauthorized`, `not_found`, `rate_limited` with `retryAfterMs`, `unavailable`, `timeout` with its phase, `bad_response`,
  *         `truncated`; afterwards `interrupted` around that, with `partial`. Never a retry: wrap it.
@@ -50,8 +75,8 @@ export interface OpenAIChatOptions extends OpenAICommonOptions<OpenAIChatClient>
  */
 export function openai(options: OpenAIOptions): Model {
   const who = "openai";
-  checkOptions(who, options);
-  const { model } = options;
+  checkResponsesOptions(who, options);
+  const model = checkedModel(who, options.model);
   const opened = connection(who, options);
   const protocol = responsesProtocol(
     {
@@ -65,14 +90,15 @@ export function openai(options: OpenAIOptions): Model {
     },
     options,
   );
-  return made(who, protocol, options, options.reasoning === false ? firstPartMs.plain : firstPartMs.responses, opened.close);
+  return made(who, protocol, responsesSettings(options, lifetime(service, opened.close)));
 }
 
 /**
  * Asks a model through Chat Completions: OpenAI's, or any server that speaks it, at `baseUrl`.
  *
- * Reads:  as `openai`, and audio (wav, mp3); reasoning is not sent back. The key may be absent where the server asks for none.
- * Yields: as `openai`; tool calls come at the end, when they are known to be whole.
+ * Reads:  text, JSON, images, files and audio (wav, mp3), tool calls and results; reasoning is not sent back. The key may be absent where
+ *         the server asks for none.
+ * Yields: as `openai`, but for images; tool calls come at the end, when they are known to be whole.
  * Throws: as `openai`.
  * Closes: as `openai`.
  *
@@ -82,8 +108,8 @@ export function openai(options: OpenAIOptions): Model {
  */
 export function openaiChat(options: OpenAIChatOptions): Model {
   const who = "openaiChat";
-  checkOptions(who, options);
-  const { model } = options;
+  checkTurnOptions(who, options);
+  const model = checkedModel(who, options.model);
   const opened = connection(who, options, options.baseUrl === undefined ? undefined : "none");
   const protocol = chatProtocol(
     {
@@ -97,18 +123,16 @@ export function openaiChat(options: OpenAIChatOptions): Model {
     },
     options,
   );
-  return made(who, protocol, options, firstPartMs.plain, opened.close);
+  return made(who, protocol, turnSettings(options, lifetime(service, opened.close)));
 }
 
 // --- what the two share ---
 
-function made<Body>(who: string, protocol: ModelProtocol<Body>, options: OpenAICommonOptions<unknown>, firstMs: number, closeClient: () => Promise<void>): Model {
-  const life = lifetime(service, closeClient);
-  const settings = turnSettings(options, firstMs, life);
-  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
+function made<Body>(who: string, protocol: ModelProtocol<Body>, settings: TurnSettings): Model {
+  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), settings.life.close);
 }
 
-function checkOptions(who: string, options: OpenAICommonOptions<unknown>): void {
-  checkTurnOptions(who, options);
-  if (typeof options.model !== "string" || options.model === "") throw invalidOption(who, "model", "a name", options.model);
+function checkedModel(who: string, model: unknown): string {
+  if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
+  return model;
 }

@@ -7,6 +7,7 @@ import type { ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import type { Fetch } from "../answer.ts";
+import { shapeOf, wordsOf } from "../json-shape.ts";
 import type { Lifetime } from "../lifetime.ts";
 import type { TurnSettings } from "../model-turn.ts";
 import type { SystemParts } from "../turn-input.ts";
@@ -37,7 +38,7 @@ export interface TurnOptions {
   readonly connectMs?: number;
   /** Milliseconds to the first content. @default 60_000; 300_000 where the model may reason first */
   readonly firstPartMs?: number;
-  /** Milliseconds between bytes, once content has come; four times that between content. @default 30_000 */
+  /** Milliseconds between bytes, once content has come; four times that between content. @default 30_000; 120_000 with `serverTools` */
   readonly idleMs?: number;
   /** @default the machine's clock */
   readonly clock?: Clock;
@@ -47,7 +48,12 @@ export interface TurnOptions {
 export interface ResponsesOptions extends TurnOptions {
   /** How hard to think, and whether to tell of it; false for models that cannot. @default what the model does by itself */
   readonly reasoning?: false | { readonly effort?: string; readonly summary?: "auto" | "concise" | "detailed" };
+  /** Tools that the service runs itself, as it describes them: `{ type: "image_generation", partial_images: 2 }`, `{ type: "web_search" }`. */
+  readonly serverTools?: readonly Readonly<Record<string, unknown>>[];
 }
+
+/** Options that Chat Completions do not have. */
+export const ofResponses: readonly Exclude<keyof ResponsesOptions, keyof TurnOptions>[] = ["reasoning", "serverTools"];
 
 /** What Chat Completions take besides. */
 export interface ChatOptions extends TurnOptions {
@@ -56,6 +62,9 @@ export interface ChatOptions extends TurnOptions {
   /** Texts that end the answer. */
   readonly stop?: readonly string[];
 }
+
+/** Options that the Responses API does not have. */
+export const ofChat: readonly Exclude<keyof ChatOptions, keyof TurnOptions>[] = ["usage", "stop"];
 
 /** Refuses what no request could be made of, when the adapter is built. */
 export function checkTurnOptions(who: string, options: TurnOptions): void {
@@ -74,15 +83,39 @@ export function checkTurnOptions(who: string, options: TurnOptions): void {
   }
 }
 
+/** As `checkTurnOptions`, and what the Responses API takes besides. */
+export function checkResponsesOptions(who: string, options: ResponsesOptions): void {
+  checkTurnOptions(who, options);
+  const { serverTools = [] } = options;
+  if (!Array.isArray(serverTools) || !serverTools.every((tool) => wordsOf(shapeOf(tool)?.type) !== undefined)) {
+    throw invalidOption(who, "serverTools", "objects with a type", serverTools);
+  }
+}
+
 /** Milliseconds to the first content: a model that may reason takes its time. */
-export const firstPartMs = { responses: 300_000, plain: 60_000 } as const;
+const firstPartMs = { responses: 300_000, plain: 60_000 } as const;
+/** Milliseconds between bytes: while a tool runs, or an image is made, there may be none. */
+const idleMs = { tools: 120_000, plain: 30_000 } as const;
+/** An image comes in one event, and once more with all others in the last: 4,096 by 4,096 pixels that do not compress take 64 MiB in base64. */
+const maxImageEventBytes = 68_157_440;
+
+/** Clocks and what else a turn of the Responses API is told. */
+export function responsesSettings(options: ResponsesOptions & { readonly fetch?: Fetch }, life: Lifetime): TurnSettings {
+  const { reasoning, serverTools = [] } = options;
+  return {
+    ...turnSettings(options, life),
+    firstPartMs: options.firstPartMs ?? (reasoning === false ? firstPartMs.plain : firstPartMs.responses),
+    idleMs: options.idleMs ?? (serverTools.length > 0 ? idleMs.tools : idleMs.plain),
+    maxEventBytes: serverTools.some(({ type }) => type === "image_generation") ? maxImageEventBytes : undefined,
+  };
+}
 
 /** Clocks and what else a turn is told. */
-export function turnSettings(options: TurnOptions & { readonly fetch?: Fetch }, firstMs: number, life: Lifetime): TurnSettings {
+export function turnSettings(options: TurnOptions & { readonly fetch?: Fetch }, life: Lifetime): TurnSettings {
   return {
     connectMs: options.connectMs ?? 10_000,
-    firstPartMs: options.firstPartMs ?? firstMs,
-    idleMs: options.idleMs ?? 30_000,
+    firstPartMs: options.firstPartMs ?? firstPartMs.plain,
+    idleMs: options.idleMs ?? idleMs.plain,
     clock: options.clock ?? systemClock,
     fetch: options.fetch,
     system: options.system,

@@ -26,11 +26,11 @@ export interface ProtocolSettings<Body> {
 
 /** The Responses API; nothing is stored there. */
 export function responsesProtocol({ who, service, model, prepare }: ProtocolSettings<ResponsesRequest>, options: ResponsesOptions): ModelProtocol<ResponsesRequest> {
-  const { system, systemParts = "refuse", reasoning, strictFinish = false, extra = {} } = options;
+  const { system, systemParts = "refuse", reasoning, serverTools = [], strictFinish = false, extra = {} } = options;
   const standing = {
     model,
     stream: true as const,
-    store: false as const,
+    store: false,
     stream_options: { include_obfuscation: false } as const,
     include: reasoning === false ? undefined : (["reasoning.encrypted_content"] as const), // a model without reasoning refuses the question
     instructions: system,
@@ -40,11 +40,13 @@ export function responsesProtocol({ who, service, model, prepare }: ProtocolSett
     reasoning: reasoning === false || reasoning === undefined ? undefined : compact<{ effort?: string; summary?: string }>({ effort: reasoning.effort, summary: reasoning.summary }),
   };
   const fieldsOf = (asked: Asked): { readonly [K in keyof Omit<ResponsesRequest, "input">]: ResponsesRequest[K] | undefined } => {
-    const { tools, toolChoice, output } = asking(who, options, asked);
+    const { tools = [], toolChoice, output } = asking(who, options, asked);
+    const all = [...tools.map((tool) => ({ type: "function", strict: false, ...tool })), ...serverTools];
+    const isServers = (name: string): boolean => !tools.some((tool) => tool.name === name) && serverTools.some(({ type }) => type === name);
     return {
       ...standing,
-      tools: tools?.map((tool) => ({ type: "function", strict: false, ...tool })),
-      tool_choice: typeof toolChoice === "object" ? { type: "function", name: toolChoice.name } : toolChoice,
+      tools: all.length === 0 ? undefined : all,
+      tool_choice: typeof toolChoice !== "object" ? toolChoice : isServers(toolChoice.name) ? { type: toolChoice.name } : { type: "function", name: toolChoice.name },
       text: output && { format: { type: "json_schema", strict: true, ...output } },
     };
   };
@@ -52,7 +54,7 @@ export function responsesProtocol({ who, service, model, prepare }: ProtocolSett
     service,
     toBody: (parts, asked) => toResponsesRequest(parts, { who, service, systemParts, fields: fieldsOf(asked), extra }),
     prepare,
-    reader: (redact) => responsesReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
+    reader: (redact) => responsesReader({ service, strictFinish, stored: false, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
   };
 }

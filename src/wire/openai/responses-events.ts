@@ -8,12 +8,13 @@
 import { finish, json, text } from "../../core/constructors.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { checkedJson } from "../../core/json-border.ts";
-import type { FinishReason, Part, PartOptions, Usage } from "../../core/part.ts";
+import type { FinishReason, JsonValue, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
 import { requireWhole } from "../strict-finish.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
-import { reasoningMetadata } from "./reasoning-item.ts";
+import { partialImage, wholeImage } from "./image-output.ts";
+import { itemMetadata } from "./returned.ts";
 import { callPart } from "./tool-call.ts";
 import { usageOf } from "./usage.ts";
 
@@ -21,6 +22,9 @@ const answer: PartOptions = { role: "assistant" };
 const reasoning: PartOptions = { role: "assistant", substream: "reasoning" };
 const refusal: PartOptions = { role: "assistant", metadata: { openai: { refusal: true } } };
 const sources: PartOptions = { role: "assistant", substream: "sources" };
+
+/** Tools at work: signs of life, though no part comes of them. */
+const toolEvent = /^response\.(?:\w+_call(?:_\w+)?|mcp_list_tools)\./;
 
 /** What the reader is told. */
 export interface ReaderSettings {
@@ -31,8 +35,14 @@ export interface ReaderSettings {
   readonly errorOf: (error: unknown) => MillraceError;
 }
 
+/** What a reader of responses is told besides. */
+export interface ResponsesReaderSettings extends ReaderSettings {
+  /** The service keeps the response. */
+  readonly stored: boolean;
+}
+
 /** Reads one streamed response. */
-export function responsesReader({ service, strictFinish, errorOf }: ReaderSettings): AnswerReader {
+export function responsesReader({ service, strictFinish, stored, errorOf }: ResponsesReaderSettings): AnswerReader {
   const joins = new Map<string, TextJoin>();
   const openCalls = new Set<unknown>();
   let steps = 0;
@@ -66,11 +76,16 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
     return [];
   };
   const itemDone = (item: Shape | undefined): Part[] => {
-    if (item?.type === "reasoning") {
-      steps += 1;
-      return [text("", { ...reasoning, metadata: reasoningMetadata(service, checkedItem(item)) })];
-    }
-    if (item?.type !== "function_call") return [];
+    const type = wordsOf(item?.type);
+    if (item === undefined || type === undefined || type === "message") return [];
+    if (type === "function_call") return callDone(item);
+    steps += 1;
+    const about = checkedItem(item);
+    if (type === "reasoning") return [text("", { ...reasoning, metadata: itemMetadata(service, about) })];
+    const image = type === "image_generation_call" ? wholeImage(service, shapeOf(about) ?? {}, stored) : undefined;
+    return [image ?? json(about, { ...sources, metadata: itemMetadata(service, true) })];
+  };
+  const callDone = (item: Shape): Part[] => {
     openCalls.delete(item.id ?? item.call_id);
     if (item.status === "incomplete") {
       cutCall = true; // what there is of it may parse and still not be meant
@@ -80,7 +95,7 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
     calls += 1;
     return [callPart(service, { id: item.call_id, name: item.name, arguments: typeof item.arguments === "string" ? item.arguments : "" })];
   };
-  const checkedItem = (value: unknown): unknown => {
+  const checkedItem = (value: unknown): JsonValue => {
     try {
       return checkedJson(value, "item");
     } catch (error) {
@@ -104,9 +119,9 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
       return delta(event, refusal);
     },
     "response.refusal.done": (event) => rest(event, refusal),
-    "response.function_call_arguments.delta": () => {
-      steps += 1; // gathered by the service; the whole call comes with its item
-      return [];
+    "response.image_generation_call.partial_image": (event) => {
+      steps += 1;
+      return [partialImage(service, event)];
     },
     "response.output_item.added": (event) => added(shapeOf(event.item)),
     "response.output_item.done": (event) => itemDone(shapeOf(event.item)),
@@ -114,7 +129,7 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
       const note = shapeOf(event.annotation);
       if (note === undefined) return [];
       steps += 1;
-      return [json(checkedJson(checkedItem(note), "annotation"), sources)];
+      return [json(checkedItem(note), sources)];
     },
     "response.completed": terminal,
     "response.incomplete": terminal,
@@ -132,7 +147,9 @@ export function responsesReader({ service, strictFinish, errorOf }: ReaderSettin
       if (last !== undefined) return []; // the first terminal event counts
       const type = wordsOf(event.type);
       const handler = type !== undefined && Object.hasOwn(handlers, type) ? handlers[type] : undefined;
-      return handler === undefined ? [] : handler(event);
+      if (handler !== undefined) return handler(event);
+      if (type !== undefined && toolEvent.test(type)) steps += 1; // what it gathers comes whole with its item
+      return [];
     },
     get steps() {
       return steps;

@@ -11,7 +11,7 @@ import { compact } from "../json-shape.ts";
 import { mediaInside, resultText, type WithMedia } from "../tool-media.ts";
 import { type Spoken, spokenParts, type SystemParts } from "../turn-input.ts";
 import { addressOf, argumentsText, dataUrl, fileId, fileName, imageDetail, isDataUrl, mediaKind } from "./content.ts";
-import { type ReasoningItem, reasoningItem } from "./reasoning-item.ts";
+import { asReturned, type ReturnedItem, returnedItem } from "./returned.ts";
 
 /** Media: by content, by address or as an upload. */
 export type InputMedia =
@@ -30,19 +30,26 @@ export type InputContent =
 /** What a tool answered: text, and media where it gave any. */
 export type ToolOutput = string | readonly ({ readonly type: "input_text"; readonly text: string } | InputMedia)[];
 
+/** Neighbours of one role. */
+export interface InputMessage {
+  readonly role: "user" | "assistant" | "system";
+  readonly content: InputContent[];
+}
+
 /** One item of the input. */
 export type InputItem =
-  | { readonly role: "user" | "assistant" | "system"; readonly content: InputContent[] }
+  | InputMessage
   | { readonly type: "function_call"; readonly call_id: string; readonly name: string; readonly arguments: string }
   | { readonly type: "function_call_output"; readonly call_id: string; readonly output: ToolOutput }
-  | ReasoningItem;
+  | ReturnedItem;
 
 /** What is sent. */
 export interface ResponsesRequest {
   readonly model: string;
   readonly input: readonly InputItem[];
   readonly stream: true;
-  readonly store: false;
+  readonly store: boolean;
+  readonly background?: true;
   readonly stream_options: { readonly include_obfuscation: false };
   readonly include?: readonly ["reasoning.encrypted_content"];
   readonly instructions?: string;
@@ -58,7 +65,7 @@ export interface ResponsesRequest {
 /** What the options decide. */
 export interface ResponsesSettings {
   readonly who: string;
-  /** Only it can read the reasoning items that it gave. */
+  /** Only it can read what it gave to have it back. */
   readonly service: string;
   readonly systemParts: SystemParts;
   /** Everything but the input; a key that is undefined is left out. */
@@ -70,7 +77,7 @@ export interface ResponsesSettings {
 /** The request for these parts; undefined when there is nothing but system text to send. */
 export function toResponsesRequest(parts: readonly Part[], settings: ResponsesSettings): ResponsesRequest | undefined {
   const { who, service, systemParts, fields, extra } = settings;
-  const spoken = spokenParts(who, parts, systemParts, (part) => reasoningItem(part, service) !== undefined);
+  const spoken = spokenParts(who, parts.map(asReturned), systemParts, (part) => returnedItem(part, service) !== undefined);
   if (!spoken.some(({ speaker }) => speaker !== "system")) return undefined;
   const input: InputItem[] = [];
   for (const one of mediaInside(spoken)) add(settings, input, one);
@@ -78,11 +85,8 @@ export function toResponsesRequest(parts: readonly Part[], settings: ResponsesSe
 }
 
 function add({ who, service }: ResponsesSettings, input: InputItem[], { part, speaker, media }: WithMedia): void {
-  if (part.substream === "reasoning") {
-    const item = reasoningItem(part, service);
-    if (item !== undefined) input.push(item);
-    return;
-  }
+  const item = returnedItem(part, service);
+  if (item !== undefined) return void input.push(item);
   if (part.kind === "toolCall") {
     input.push({ type: "function_call", call_id: part.id, name: part.name, arguments: argumentsText(part) });
     return;
@@ -93,7 +97,7 @@ function add({ who, service }: ResponsesSettings, input: InputItem[], { part, sp
   }
   const content = contentOf(who, part, speaker);
   const last = input.at(-1);
-  if (last === undefined || !("role" in last) || last.role !== speaker) {
+  if (last === undefined || !isMessage(last) || last.role !== speaker) {
     input.push({ role: speaker, content: [content] });
     return;
   }
@@ -104,6 +108,11 @@ function add({ who, service }: ResponsesSettings, input: InputItem[], { part, sp
   } else {
     last.content.push(content);
   }
+}
+
+/** What is said has no type here; every other item has one. */
+function isMessage(item: InputItem): item is InputMessage {
+  return !("type" in item);
 }
 
 function contentOf(who: string, part: Part, speaker: Spoken["speaker"]): InputContent {

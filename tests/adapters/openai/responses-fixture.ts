@@ -90,3 +90,21 @@ export const completed: Unnumbered = { type: "response.completed", response: res
 
 /** A whole answer of text. */
 export const answered = (deltas: readonly string[]): ResponseStreamEvent[] => numbered([...opening, ...messageEvents(deltas), completed]);
+
+type ImageItem = Extract<Response["output"][number], { readonly type: "image_generation_call" }>;
+
+/** An image, as base64, and what there is of it before. */
+export const imageEvents = (result: string | null, partials: readonly string[] = [], more: Partial<ImageItem> = {}, output_index = 0): Unnumbered[] => {
+  const item: ImageItem = { id: "ig_1", type: "image_generation_call", status: "in_progress", result: null };
+  return [
+    { type: "response.output_item.added", output_index, item } satisfies Unnumbered,
+    { type: "response.image_generation_call.in_progress", item_id: "ig_1", output_index } satisfies Unnumbered,
+    { type: "response.image_generation_call.generating", item_id: "ig_1", output_index } satisfies Unnumbered,
+    ...partials.map(
+      (partial_image_b64, partial_image_index) =>
+        ({ type: "response.image_generation_call.partial_image", item_id: "ig_1", output_index, partial_image_b64, partial_image_index, output_format: "webp" }) satisfies Unnumbered,
+    ),
+    { type: "response.image_generation_call.completed", item_id: "ig_1", output_index } satisfies Unnumbered,
+    { type: "response.output_item.done", output_index, item: { ...item, status: "completed", result, ...more } } satisfies Unnumbered,
+  ];
+};
