@@ -6,7 +6,7 @@ import { fakeClock } from "../../src/testing/clock.ts";
 import { seeded, type Split, splitBytes } from "../../src/testing/split-bytes.ts";
 import { wireServer } from "../../src/testing/wire-server.ts";
 import type { FaultyApi } from "./model-faults.ts";
-import { collect, input, key, prompt } from "./openai/support.ts";
+import { collect, input, prompt } from "./openai/support.ts";
 
 /** One, two, three and four bytes a character, and one character of several code points. */
 const deltas = ["Grüße ", "aus 東京 ", "👩‍👩‍👧‍👦", "\r\n\u2028", "\u0000end"];
@@ -18,6 +18,8 @@ export interface BytesApi extends Omit<FaultyApi, "frames"> {
   readonly contentType: string;
   readonly lineEnds: readonly LineEnd[];
   frames(deltas: readonly string[], lineEnd: LineEnd): string[];
+  /** An answer with everything in it, to be mutated. @default one of text */
+  rich?(lineEnd: LineEnd): string[];
   /** What the bytes of a whole answer hold somewhere. */
   readonly end: RegExp;
 }
@@ -25,7 +27,7 @@ export interface BytesApi extends Omit<FaultyApi, "frames"> {
 const hasEnd = (api: BytesApi, bytes: Uint8Array): boolean => api.end.test(new TextDecoder().decode(bytes));
 
 /** A body in exactly these pieces, as a client might receive it. */
-const bodyOf = (pieces: Iterable<Uint8Array>, type: string): typeof fetch => async () => {
+export const bodyOf = (pieces: Iterable<Uint8Array>, type = "text/event-stream"): typeof fetch => async () => {
   const iterator = pieces[Symbol.iterator]();
   const stream = new ReadableStream<Uint8Array>({
     pull(controller) {
@@ -98,7 +100,7 @@ export function modelBytes(api: BytesApi): void {
   });
 
   test(`${api.name}: ${runs * 5} mutated streams end as complete or as an error with a code, and show neither key nor prompt`, async () => {
-    const sound = wire("\n");
+    const sound = api.rich === undefined ? wire("\n") : new TextEncoder().encode(api.rich("\n").join(""));
     const random = seeded(20_261_124);
     const clock = fakeClock(); // nothing may wait for a clock to be let go
     const outcomes = new Map<string, number>();
@@ -116,7 +118,7 @@ export function modelBytes(api: BytesApi): void {
         if (!isMillraceError(inner)) throw inner;
         outcome = inner.code;
         for (const message of [error.message, inner.message]) {
-          expect(message).not.toContain(key);
+          expect(message).not.toContain(api.apiKey);
           expect(message).not.toContain(prompt.slice(0, 24));
         }
       }

@@ -7,7 +7,7 @@ import type { Model } from "../../src/kinds/model.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { redirectAnswer } from "../../src/testing/wire-answers.ts";
 import { type WireAnswer, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
-import { contextOf, failing, input, key, prompt } from "./openai/support.ts";
+import { contextOf, failing, input, prompt } from "./openai/support.ts";
 
 const deltas = ["Mince ", "the ", "garlic 👩‍🍳."];
 
@@ -25,6 +25,8 @@ export interface FaultyOptions {
 export interface FaultyApi {
   readonly name: string;
   readonly service: string;
+  /** The key that its models are made with, which must turn up nowhere. */
+  readonly apiKey: string;
   readonly path: string;
   model(url: string, options?: FaultyOptions): Model;
   /** A whole answer as frames. */
@@ -38,6 +40,8 @@ export interface FaultyApi {
   refusal(status: number, message: string): WireAnswer;
   /** The clock that rules until the headers come. */
   readonly connectPhase: "connect" | "firstPart";
+  /** How long the first content is awaited, in milliseconds, where options decide that. */
+  readonly waits?: readonly (readonly [name: string, model: FaultyApi["model"], ms: number])[];
 }
 
 /** What goes wrong within a stream. */
@@ -83,16 +87,18 @@ function shown(error: unknown): string {
   return [String(error), error instanceof Error ? error.stack : "", JSON.stringify(error), inspect(error, { depth: 10, showHidden: true })].join("\n");
 }
 
-function isFault(error: unknown): MillraceError {
-  expect(isMillraceError(error)).toBe(true);
+function faultOf(error: unknown, apiKey: string): MillraceError {
+  if (!isMillraceError(error)) throw new Error(`no error of ours: ${shown(error)}`);
   const text = shown(error);
-  expect(text).not.toContain(key);
+  expect(text).not.toContain(apiKey);
   expect(text).not.toContain(prompt.slice(5, 40));
-  return error as MillraceError;
+  return error;
 }
 
 /** Every row of the fault matrix, before and after the first content; clocks, leaving, closing. */
 export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[], answerFaults: readonly AnswerFault[]): void {
+  const isFault = (error: unknown): MillraceError => faultOf(error, api.apiKey);
+
   describe(`${api.name}: what fails before the first content has its own code`, () => {
     for (const fault of streamFaults) {
       test(fault.name, async () => {
@@ -133,9 +139,9 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     }
 
     test("an echo of key and prompt is not quoted", async () => {
-      server.script(api.refusal(401, `Incorrect API key provided: ${key}. You asked: ${prompt} Bye.`));
+      server.script(api.refusal(401, `Incorrect API key provided: ${api.apiKey}. You asked: ${prompt} Bye.`));
       const { error } = await failing(api.model(server.url)(input(prompt)));
-      expect(isFault(error).message).toMatch(/answered 401: Incorrect API key provided: ….*Bye\.$/);
+      expect(isFault(error).message).toMatch(/answered 401(?: \(request req_1\))?: Incorrect API key provided: ….*Bye\.$/);
     });
 
     test("a message of a megabyte is cut", async () => {
@@ -210,6 +216,22 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
       expect(isFault((await pending).error)).toMatchObject({ code: "timeout", phase: "firstPart" });
       await request.closed;
     });
+
+    for (const [name, model, ms] of api.waits ?? []) {
+      test(`the first content of ${name} is awaited for ${ms} ms`, async () => {
+        const clock = fakeClock();
+        const seen = watched();
+        server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before } }));
+        const arrives = server.nextRequest();
+        const pending = failing(model(server.url, { clock, fetch: seen.fetch })(input(prompt)));
+        const request = await arrives;
+        await seen.headers;
+        await clock.advance(ms - 100);
+        expect(request.isClosed).toBe(false);
+        await clock.advance(200);
+        expect(isFault((await pending).error)).toMatchObject({ code: "timeout", phase: "firstPart", message: expect.stringContaining(`${ms} ms`) as string });
+      });
+    }
 
     test("no bytes for idleMs, once content has come", async () => {
       const clock = fakeClock();
@@ -375,7 +397,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     test("the model shows no key", () => {
       const model = api.model(server.url, { headers: { "x-team": "secret-team-token" } });
       for (const text of [inspect(model, { depth: 10, showHidden: true }), JSON.stringify(model) ?? "", String(model)]) {
-        expect(text).not.toContain(key);
+        expect(text).not.toContain(api.apiKey);
         expect(text).not.toContain("secret-team-token");
       }
     });

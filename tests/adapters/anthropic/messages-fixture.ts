@@ -126,3 +126,19 @@ export const answered = (deltas: readonly string[]): { readonly type: string }[]
   const [first, ...rest] = textEvents(deltas);
   return [...opening, ...(first === undefined ? [] : [first]), ping, ...rest, ...ending("end_turn")];
 };
+
+/** One, two, three and four bytes a character, and one character of several code points. */
+export const richTexts: readonly string[] = ["Grüße ", "aus 東京 ", "👩‍👩‍👧‍👦", "\r\n\u2028", "\u0000end"];
+
+/** An answer with everything in it: thoughts, sealed ones too, a citation, a search of the service, two calls. */
+export const rich: readonly { readonly type: string }[] = [
+  ...opening,
+  ...thinkingEvents(),
+  ping,
+  ...block(1, { type: "redacted_thinking", data: "EmwKAhgB+/redacted=" }),
+  ...textEvents(richTexts, 2, [{ type: "web_search_result_location", cited_text: "東京", encrypted_index: "Eo8B+/=", title: null, url: "https://example.com" }]),
+  ...searchEvents(3),
+  ...callEvents({ id: "toolu_1", name: "weather", input: ['{"city":"Ōsa', 'ka"}'] }, 5),
+  ...callEvents({ id: "toolu_2", name: "now", input: [] }, 6),
+  ...ending("tool_use"),
+];

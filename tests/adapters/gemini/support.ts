@@ -1,7 +1,6 @@
 /** What the tests of Gemini share. */
 import { text } from "../../../src/core/constructors.ts";
 import type { Part } from "../../../src/core/part.ts";
-import type { Context } from "../../../src/core/processor.ts";
 import { gemini, type GeminiOptions } from "../../../src/adapters/gemini/index.ts";
 import type { Model } from "../../../src/kinds/model.ts";
 import { type EventStyle, jsonAnswer, sseFrame } from "../../../src/testing/wire-answers.ts";
@@ -42,9 +41,6 @@ export const because = (reason: string): object => ({ "@type": "type.googleapis.
 export async function* input(...parts: readonly (Part | string)[]): AsyncGenerator<Part> {
   for (const part of parts) yield typeof part === "string" ? text(part) : part;
 }
-
-/** A context as a run gives it. */
-export const contextOf = (signal: AbortSignal): Context => ({ signal, correlationId: "c", runId: "r", state: new Map(), waitUntil: () => {} });
 
 export const collect = async (parts: AsyncIterable<Part>): Promise<Part[]> => {
   const all: Part[] = [];

@@ -58,6 +58,7 @@ const refusal = (status: number, error: string, headers: Readonly<Record<string,
 export const api: FaultyApi = {
   name: "ollama",
   service: "ollama",
+  apiKey: key,
   path: "/api/chat",
   model,
   frames: (deltas) => [quiet, ...jsonLineFrames(answered(deltas))],

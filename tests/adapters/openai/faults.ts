@@ -3,7 +3,7 @@ import { errorAnswer, htmlAnswer, jsonAnswer, sseAnswer, sseFrame } from "../../
 import type { WireAnswer } from "../../../src/testing/wire-server.ts";
 import { type AnswerFault, brokenStreams, type FaultyApi, type StreamFault } from "../model-faults.ts";
 import type { BytesApi } from "../model-bytes.ts";
-import type { Api } from "./support.ts";
+import { type Api, key } from "./support.ts";
 
 /** An answer that does not end: whoever has seen enough of it must close the connection. */
 const open = (frames: readonly string[]): WireAnswer => sseAnswer(frames, { fault: { kind: "stall", after: frames.length } });
@@ -88,6 +88,7 @@ export const answerFaults: readonly AnswerFault[] = [
 export const faultyApi = (api: Api, service = "openai"): FaultyApi => ({
   name: api.name,
   service,
+  apiKey: key,
   path: api.path,
   model: (url, options) => api.model(url, options),
   frames: (deltas) => api.frames(deltas),
