@@ -13,6 +13,7 @@ export { modelContract, type ModelLack, type ModelSubject } from "./contracts/mo
 export type { TestFunction, TestRunner } from "./contracts/runner.ts";
 export { vectorStoreContract, type VectorStoreSubject } from "./contracts/vector-store.ts";
 export { fault, type Fault, type FaultPlace, type FaultPlan } from "./fault.ts";
+export type { CodeOf, FaultEnd, FaultFinding } from "./fault-findings.ts";
 export { exchangesOf, type RecordedExchange } from "./http-exchange.ts";
 export { mockEmbedder, type MockEmbedder, type MockEmbedderOptions } from "./mock-embedder.ts";
 export { type MockAnswer, type MockCall, type MockEvent, mockModel, type MockModel, type MockModelOptions, type MockScript } from "./mock-model.ts";
@@ -22,6 +23,7 @@ export { recording, type Recording, type RecordingLine } from "./recording.ts";
 export { reference, type ReferenceResult, type ReferenceStage } from "./reference.ts";
 export { type Split, splitBytes } from "./split-bytes.ts";
 export { recordedAnswer, type RecordedAnswerOptions, replayServer } from "./replay-server.ts";
+export { type FaultOutcome, tryFault, type TryFaultOptions, type WireAsk, type WireClient } from "./try-fault.ts";
 export { anthropicVoice } from "./voices/anthropic.ts";
 export { geminiVoice } from "./voices/gemini.ts";
 export { ollamaVoice } from "./voices/ollama.ts";
@@ -29,4 +31,5 @@ export { azureOpenaiVoice, openaiChatVoice, openaiVoice } from "./voices/openai.
 export type { WireCall, WireTrouble, WireVoice } from "./voices/voice.ts";
 export { stalledSource, watchedSource, type WatchedOptions, type WatchedSource } from "./watched-source.ts";
 export { chatFrames, errorAnswer, type EventStyle, htmlAnswer, jsonAnswer, jsonLineFrames, jsonLinesAnswer, redirectAnswer, responsesFrames, sseAnswer, sseFrame } from "./wire-answers.ts";
+export { type FaultExpectation, type FaultyAnswer, type WireFaultCase, wireFaults } from "./wire-faults.ts";
 export { type WireAnswer, type WireFault, type WireRequest, type WireScript, type WireServer, wireServer } from "./wire-server.ts";
