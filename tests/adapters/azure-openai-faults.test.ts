@@ -1,5 +1,5 @@
 import { apis } from "./azure-openai/support.ts";
 import { modelFaults } from "./model-faults.ts";
-import { answerFaults, faultyApi, streamFaultsOf } from "./openai/faults.ts";
+import { answerFaults, faultyApi, streamFaults } from "./openai/faults.ts";
 
-for (const api of apis) modelFaults(faultyApi(api, "azure-openai"), streamFaultsOf(api), answerFaults);
+for (const api of apis) modelFaults(faultyApi(api, "azure-openai"), streamFaults, answerFaults);

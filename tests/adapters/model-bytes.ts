@@ -14,10 +14,9 @@ const deltas = ["Grüße ", "aus 東京 ", "👩‍👩‍👧‍👦", "\r\n\u2
 export type LineEnd = "\n" | "\r\n" | "\r";
 
 /** An API whose frames may end their lines in several ways, with pings between them. */
-export interface BytesApi extends Omit<FaultyApi, "frames"> {
+export interface BytesApi extends FaultyApi {
   readonly contentType: string;
   readonly lineEnds: readonly LineEnd[];
-  frames(deltas: readonly string[], lineEnd: LineEnd): string[];
   /** An answer with everything in it, to be mutated. @default one of text */
   rich?(lineEnd: LineEnd): string[];
   /** What the bytes of a whole answer hold somewhere. */
@@ -44,7 +43,8 @@ const runs = Number(process.env.PROPERTY_RUNS ?? 200);
 
 /** Any split of the same bytes gives the same parts; any change of them ends as complete or as an error with a code. */
 export function modelBytes(api: BytesApi): void {
-  const wire = (lineEnd: LineEnd): Uint8Array => new TextEncoder().encode(api.frames(deltas, lineEnd).join(""));
+  const framesOf = (texts: readonly string[], lineEnd: LineEnd = "\n"): string[] => api.voice.frames(texts, { lineEnd, comment: "ping" });
+  const wire = (lineEnd: LineEnd): Uint8Array => new TextEncoder().encode(framesOf(deltas, lineEnd).join(""));
   const reply = (pieces: Iterable<Uint8Array>): Promise<Part[]> => collect(api.model("http://127.0.0.1:1", { fetch: bodyOf(pieces, api.contentType) })(input(prompt)));
 
   describe(`${api.name}: the same bytes give the same parts`, () => {
@@ -67,7 +67,7 @@ export function modelBytes(api: BytesApi): void {
 
     for (const split of [1, 2, 7, { seed: 7 }] as const) {
       test(`through a socket, written in pieces of ${JSON.stringify(split)}`, async () => {
-        await using server = await wireServer({ answer: api.answer(api.frames(deltas, "\n"), { split }) });
+        await using server = await wireServer({ answer: api.voice.answer(framesOf(deltas), { split }) });
         expect((await collect(api.model(server.url)(input(prompt)))).map((part) => (part.kind === "text" ? part.text : part.kind))).toEqual([...deltas, "finish"]);
       });
     }
@@ -93,7 +93,7 @@ export function modelBytes(api: BytesApi): void {
 
     test("20,000 events in one chunk", async () => {
       const many = Array.from({ length: 20_000 }, (_, index) => `${index} `);
-      const parts = await reply([new TextEncoder().encode(api.frames(many, "\n").join(""))]);
+      const parts = await reply([new TextEncoder().encode(framesOf(many).join(""))]);
       expect(parts.length).toBe(20_001);
       expect(parts[19_999]).toMatchObject({ text: "19999 " });
     });
@@ -130,7 +130,7 @@ export function modelBytes(api: BytesApi): void {
   });
 
   test(`${api.name}: a connection serves turn after turn`, async () => {
-    await using server = await wireServer({ answer: api.answer(api.frames(["a"], "\n")) });
+    await using server = await wireServer({ answer: api.voice.answer(framesOf(["a"])) });
     const model = api.model(server.url);
     for (let turn = 0; turn < 8; turn += 1) await collect(model(input(prompt)));
     expect(server.requests.length).toBe(8);
@@ -140,7 +140,7 @@ export function modelBytes(api: BytesApi): void {
   test(`${api.name}: a server that goes on after the end is left`, async () => {
     const clock = fakeClock();
     await using server = await wireServer();
-    server.script(api.answer([...api.frames(["a"], "\n"), api.ping], { fault: { kind: "stall", after: 99 } }));
+    server.script(api.voice.answer([...framesOf(["a"]), api.voice.ping], { fault: { kind: "stall", after: 99 } }));
     const parts = api.model(server.url, { clock })(input(prompt))[Symbol.asyncIterator]();
     await parts.next();
     expect(await parts.next()).toMatchObject({ value: { kind: "finish" } });

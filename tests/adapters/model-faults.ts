@@ -5,7 +5,9 @@ import type { Clock } from "../../src/core/clock.ts";
 import { type ErrorCode, isMillraceError, type MillraceError } from "../../src/core/errors.ts";
 import type { Model } from "../../src/kinds/model.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
+import type { WireVoice } from "../../src/testing/voices/voice.ts";
 import { redirectAnswer } from "../../src/testing/wire-answers.ts";
+import { type FaultExpectation, wireFaults } from "../../src/testing/wire-faults.ts";
 import { type WireAnswer, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
 import { contextOf, failing, input, prompt } from "./openai/support.ts";
 
@@ -29,15 +31,7 @@ export interface FaultyApi {
   readonly apiKey: string;
   readonly path: string;
   model(url: string, options?: FaultyOptions): Model;
-  /** A whole answer as frames. */
-  frames(deltas: readonly string[]): string[];
-  answer(frames: readonly string[], more?: Omit<WireAnswer, "frames">): WireAnswer;
-  /** How many frames come before the first content. */
-  readonly before: number;
-  /** Bytes that are no content. */
-  readonly ping: string;
-  /** An error status that says this. */
-  refusal(status: number, message: string): WireAnswer;
+  readonly voice: WireVoice;
   /** The clock that rules until the headers come. */
   readonly connectPhase: "connect" | "firstPart";
   /** How long the first content is awaited, in milliseconds, where options decide that. */
@@ -60,15 +54,22 @@ export type AnswerFault = readonly [name: string, answer: WireAnswer, code: Erro
 
 const isBun = "Bun" in globalThis;
 
-/** What breaks whatever the service speaks. */
-export function brokenStreams(answer: FaultyApi["answer"]): StreamFault[] {
-  return [
-    { name: "the connection breaks", answer: (frames, after) => answer(frames, { fault: { kind: "cut", after } }), code: "unavailable", retryable: true },
-    { name: "the stream ends between events", answer: (frames, after) => answer(frames, { fault: { kind: "truncate", after } }), code: "truncated", retryable: true },
-    { name: "the stream ends inside an event", answer: (frames, after) => answer(frames, { fault: { kind: "truncate", after, inside: true } }), code: "truncated", retryable: true },
-    { name: "the body is shorter than announced", answer: (frames, after) => answer(frames, { fault: { kind: "short", after } }), code: "truncated", retryable: true, codeOfNothing: "unavailable" },
-  ];
-}
+type Told = Extract<FaultExpectation, { readonly shows: "error" }>;
+
+/** The cases of the kit that fail by themselves before the first content, with what tells of them. */
+const told = wireFaults.flatMap((fault) => (fault.when === "before content" && fault.expects.shows === "error" && fault.expects.code !== "timeout" ? [{ ...fault, expects: fault.expects }] : []));
+const strikesLater = (name: string): boolean => wireFaults.some((fault) => fault.name === name && fault.when === "after content");
+
+/** What breaks whatever the service speaks: the kit's cases, and one that not every runtime tells in the same way. */
+const brokenStreams = (voice: WireVoice): StreamFault[] => [
+  ...told.filter(({ name }) => strikesLater(name)).map(({ name, answer, expects }) => ({ name, answer: (frames: readonly string[], after: number) => answer(voice, { frames, after, elsewhere: "" }), ...codeOf(expects) })),
+  { name: "the body is shorter than announced", answer: (frames, after) => voice.answer(frames, { fault: { kind: "short", after } }), code: "truncated", retryable: true, codeOfNothing: "unavailable" },
+];
+const codeOf = ({ code, retryable }: Told): Pick<StreamFault, "code" | "retryable"> => ({ code, retryable });
+
+/** What the kit has instead of a stream, but for the redirect, which needs a place to lead to. */
+const commonAnswers = (voice: WireVoice): AnswerFault[] =>
+  told.filter(({ name }) => !strikesLater(name) && !name.includes("redirect")).map(({ name, answer, expects: { shows: _, code, ...more } }) => [name, answer(voice, { frames: [], after: 0, elsewhere: "" }), code, more]);
 
 let server: WireServer;
 const printed: unknown[][] = [];
@@ -96,19 +97,23 @@ function faultOf(error: unknown, apiKey: string): MillraceError {
 }
 
 /** Every row of the fault matrix, before and after the first content; clocks, leaving, closing. */
-export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[], answerFaults: readonly AnswerFault[]): void {
+export function modelFaults(api: FaultyApi, ownStreamFaults: readonly StreamFault[], ownAnswerFaults: readonly AnswerFault[]): void {
+  const { voice } = api;
+  const streamFaults = [...brokenStreams(voice), ...ownStreamFaults];
+  const answerFaults = [...commonAnswers(voice), ...ownAnswerFaults];
   const isFault = (error: unknown): MillraceError => faultOf(error, api.apiKey);
 
   describe(`${api.name}: what fails before the first content has its own code`, () => {
     for (const fault of streamFaults) {
       test(fault.name, async () => {
-        server.script(fault.answer(api.frames(deltas), api.before));
+        const answer = fault.answer(voice.frames(deltas), voice.framesBefore);
+        server.script(answer);
         const { parts, error } = await failing(api.model(server.url)(input(prompt)));
         expect(parts).toEqual([]);
         expect([fault.code, isBun ? fault.codeOfNothing : undefined]).toContain(isFault(error).code);
         expect(error).toMatchObject({ retryable: fault.retryable, service: api.service });
         expect(server.requests.length).toBe(1);
-        if (!fault.name.startsWith("the stream ends")) await server.requests[0]?.closed;
+        if (answer.fault !== undefined && answer.fault.kind !== "truncate") await server.requests[0]?.closed;
       });
     }
     for (const [name, answer, code, more] of answerFaults) {
@@ -130,7 +135,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
     for (const redirect of [301, 302, 303, 307, 308]) {
       test(`a redirect with ${redirect} to another origin, which hears nothing`, async () => {
-        await using other = await wireServer({ answer: api.answer(api.frames(deltas)) });
+        await using other = await wireServer({ answer: voice.answer(voice.frames(deltas)) });
         server.script(redirectAnswer(`${other.url}${api.path}`, redirect));
         const { error } = await failing(api.model(server.url)(input(prompt)));
         expect(isFault(error)).toMatchObject({ code: "bad_response", retryable: false });
@@ -139,13 +144,13 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     }
 
     test("an echo of key and prompt is not quoted", async () => {
-      server.script(api.refusal(401, `Incorrect API key provided: ${api.apiKey}. You asked: ${prompt} Bye.`));
+      server.script(voice.refusal(401, `Incorrect API key provided: ${api.apiKey}. You asked: ${prompt} Bye.`));
       const { error } = await failing(api.model(server.url)(input(prompt)));
       expect(isFault(error).message).toMatch(/answered 401(?: \(request req_1\))?: Incorrect API key provided: ….*Bye\.$/);
     });
 
     test("a message of a megabyte is cut", async () => {
-      server.script(api.refusal(400, "no. ".repeat(10_000)));
+      server.script(voice.refusal(400, "no. ".repeat(10_000)));
       const { error } = await failing(api.model(server.url)(input(prompt)));
       expect(isFault(error).message.length).toBeLessThan(700);
     });
@@ -154,7 +159,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
   describe(`${api.name}: what fails afterwards is interrupted, with the fault as cause and what was delivered`, () => {
     for (const fault of streamFaults) {
       test(fault.name, async () => {
-        server.script(fault.answer(api.frames(deltas), api.before + 2));
+        server.script(fault.answer(voice.frames(deltas), voice.framesBefore + 2));
         const { parts, error } = await failing(api.model(server.url)(input(prompt)));
         expect(parts.map((part) => (part.kind === "text" ? part.text : part.kind))).toEqual(deltas.slice(0, 2));
         expect(isFault(error)).toMatchObject({ code: "interrupted", retryable: false, partial: { parts: 2, text: "Mince the ", usage: { partial: true } } });
@@ -164,7 +169,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     }
 
     test("nothing that an error shows holds what the model had said, but for `partial`, which is not enumerable", async () => {
-      server.script(api.answer(api.frames(["a very long and very private answer", "!"]), { fault: { kind: "cut", after: api.before + 1 } }));
+      server.script(voice.answer(voice.frames(["a very long and very private answer", "!"]), { fault: { kind: "cut", after: voice.framesBefore + 1 } }));
       const { error } = await failing(api.model(server.url)(input(prompt)));
       expect(JSON.stringify(error)).not.toContain("private");
       expect(String(error)).not.toContain("private");
@@ -202,14 +207,14 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     test("no content within firstPartMs, pings or not", async () => {
       const clock = fakeClock();
       const seen = watched();
-      server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before } }));
+      server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore } }));
       const arrives = server.nextRequest();
       const pending = failing(api.model(server.url, { clock, firstPartMs: 60_000, fetch: seen.fetch })(input(prompt)));
       const request = await arrives;
       await seen.headers;
       for (let at = 0; at < 5; at += 1) {
         await clock.advance(11_000);
-        await request.send(api.ping);
+        await request.send(voice.ping);
       }
       expect(request.isClosed).toBe(false);
       await clock.advance(6_000);
@@ -221,7 +226,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
       test(`the first content of ${name} is awaited for ${ms} ms`, async () => {
         const clock = fakeClock();
         const seen = watched();
-        server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before } }));
+        server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore } }));
         const arrives = server.nextRequest();
         const pending = failing(model(server.url, { clock, fetch: seen.fetch })(input(prompt)));
         const request = await arrives;
@@ -235,7 +240,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
     test("no bytes for idleMs, once content has come", async () => {
       const clock = fakeClock();
-      server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 1 } }));
+      server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 1 } }));
       const parts = api.model(server.url, { clock, idleMs: 1_000 })(input(prompt))[Symbol.asyncIterator]();
       expect(await parts.next()).toMatchObject({ value: { text: "Mince " } });
       const next = parts.next().catch((error: unknown) => error);
@@ -262,7 +267,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
         }));
         return new Response(counted ?? null, response);
       };
-      server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 1 } }));
+      server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 1 } }));
       const parts = api.model(server.url, { clock, idleMs: 1_000, fetch: spied })(input(prompt))[Symbol.asyncIterator]();
       await parts.next();
       const next = parts.next().catch((error: unknown) => error);
@@ -270,7 +275,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
         await clock.advance(900);
         expect(server.requests[0]?.isClosed).toBe(false);
         const before = seen.length;
-        await server.requests[0]?.send(api.ping);
+        await server.requests[0]?.send(voice.ping);
         await vi.waitFor(() => expect(seen.length).toBeGreaterThan(before), { timeout: 20_000 });
       }
       await clock.advance(500);
@@ -279,7 +284,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
     test("a slow consumer is not a slow provider", async () => {
       const clock = fakeClock();
-      server.script(api.answer(api.frames(deltas)));
+      server.script(voice.answer(voice.frames(deltas)));
       const parts = api.model(server.url, { clock, idleMs: 1_000, firstPartMs: 2_000 })(input(prompt));
       const texts: string[] = [];
       for await (const part of parts) {
@@ -310,9 +315,9 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
     for (const [when, answer] of [
       ["before the headers", (): WireAnswer => ({ fault: { kind: "stall", after: "nothing" } })],
-      ["before the first content", () => api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before } })],
-      ["between parts", () => api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 2 } })],
-      ["inside an event", () => api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 1, inside: true } })],
+      ["before the first content", () => voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore } })],
+      ["between parts", () => voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 2 } })],
+      ["inside an event", () => voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 1, inside: true } })],
     ] as const) {
       test(`abort ${when} rejects with the signal's own reason, and the server sees the connection close`, async () => {
         server.script(answer());
@@ -329,7 +334,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
     }
 
     test("abort while a part is in the consumer's hands", async () => {
-      server.script(api.answer(api.frames(deltas)));
+      server.script(voice.answer(voice.frames(deltas)));
       const controller = new AbortController();
       const reason = new Error("enough");
       const parts = api.model(server.url)(input(prompt), contextOf(controller.signal))[Symbol.asyncIterator]();
@@ -354,7 +359,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
     for (const count of [1, 2]) {
       test(`break after ${count} parts closes the connection`, async () => {
-        server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 2 } }));
+        server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 2 } }));
         let seen = 0;
         for await (const _ of api.model(server.url)(input(prompt))) if (++seen === count) break;
         await server.requests[0]?.closed;
@@ -366,7 +371,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
       const add = vi.spyOn(controller.signal, "addEventListener");
       const remove = vi.spyOn(controller.signal, "removeEventListener");
       for (let at = 0; at < 3; at += 1) {
-        server.script(api.answer(api.frames(deltas)));
+        server.script(voice.answer(voice.frames(deltas)));
         for await (const _ of api.model(server.url)(input(prompt), contextOf(controller.signal)));
       }
       expect(add.mock.calls.length).toBeGreaterThan(0);
@@ -376,7 +381,7 @@ export function modelFaults(api: FaultyApi, streamFaults: readonly StreamFault[]
 
   describe(`${api.name}: closing`, () => {
     test("close during use ends the turn with closed, and the connection", async () => {
-      server.script(api.answer(api.frames(deltas), { fault: { kind: "stall", after: api.before + 1 } }));
+      server.script(voice.answer(voice.frames(deltas), { fault: { kind: "stall", after: voice.framesBefore + 1 } }));
       const model = api.model(server.url);
       const parts = model(input(prompt))[Symbol.asyncIterator]();
       await parts.next();

@@ -11,9 +11,9 @@ modelContract({ describe, it }, {
   open: () =>
     wireModelBench({
       model: (url) => api.model(url),
-      answer: (deltas) => api.answer(api.frames(deltas)),
-      framesBefore: api.before,
-      refusal: (words) => api.refusal(401, words),
+      answer: (deltas) => api.voice.answer(api.voice.frames(deltas)),
+      framesBefore: api.voice.framesBefore,
+      refusal: (words) => api.voice.refusal(401, words),
       apiKey: key,
     }),
 });

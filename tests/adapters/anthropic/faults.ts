@@ -1,21 +1,18 @@
 /** What goes wrong with Anthropic, for the fault matrix and for the properties of bytes. */
 import { expect } from "vitest";
+import { anthropicVoice } from "../../../src/testing/voices/anthropic.ts";
 import { htmlAnswer, jsonAnswer, sseAnswer, sseFrame } from "../../../src/testing/wire-answers.ts";
 import type { WireAnswer } from "../../../src/testing/wire-server.ts";
 import type { BytesApi } from "../model-bytes.ts";
-import { type AnswerFault, brokenStreams, type FaultyApi, type StreamFault } from "../model-faults.ts";
+import type { AnswerFault, FaultyApi, StreamFault } from "../model-faults.ts";
 import { rich } from "./messages-fixture.ts";
-import { before, frames, framesOf, inBand, key, modelAt } from "./support.ts";
+import { framesOf, inBand, key, modelAt } from "./support.ts";
 
 /** An answer that does not end: whoever has seen enough of it must close the connection. */
 const open = (frames: readonly string[]): WireAnswer => sseAnswer(frames, { fault: { kind: "stall", after: frames.length } });
 
 export const streamFaults: readonly StreamFault[] = [
-  ...brokenStreams(sseAnswer),
-  { name: "an event reports that the server is overloaded", answer: (sound, after) => open([...sound.slice(0, after), inBand("overloaded_error", "Overloaded")]), code: "unavailable", retryable: true },
   { name: "an event reports a fault of the server", answer: (sound, after) => open([...sound.slice(0, after), inBand("api_error", "Internal server error")]), code: "unavailable", retryable: true },
-  { name: "an event reports a rate limit", answer: (sound, after) => open([...sound.slice(0, after), inBand("rate_limit_error", "slow down")]), code: "rate_limited", retryable: true },
-  { name: "an event reports that the money is spent", answer: (sound, after) => open([...sound.slice(0, after), inBand("billing_error", "pay first")]), code: "rate_limited", retryable: false },
   {
     name: "an event reports a limit on spending",
     answer: (sound, after) => open([...sound.slice(0, after), inBand("rate_limit_error", "enough", { error_code: "enforced_spend_limit_reached" })]),
@@ -33,7 +30,7 @@ export const streamFaults: readonly StreamFault[] = [
     retryable: true,
   },
   {
-    name: "an event holds broken JSON",
+    name: "an event holds broken JSON, and more may come",
     answer: (sound, after) => open([...sound.slice(0, after), sseFrame('{"type":', "content_block_delta"), ...sound.slice(after)]),
     code: "bad_response",
     retryable: true,
@@ -47,7 +44,6 @@ const status = (code: number, type = "api_error", more: { readonly message?: str
 
 export const answerFaults: readonly AnswerFault[] = [
   ["400", status(400, "invalid_request_error"), "invalid_input", { status: 400, retryable: false, message: expect.stringContaining("(request req_1)") as string }],
-  ["401", status(401, "authentication_error"), "unauthorized", { status: 401, scope: "dependency" }],
   ["402, of spent money", status(402, "billing_error"), "rate_limited", { status: 402, retryable: false }],
   ["403", status(403, "permission_error"), "unauthorized"],
   ["404, of a model that is not there", status(404, "not_found_error"), "not_found", { scope: "dependency" }],
@@ -55,7 +51,6 @@ export const answerFaults: readonly AnswerFault[] = [
   ["408", status(408), "timeout", { retryable: true }],
   ["409", status(409, "conflict_error"), "conflict"],
   ["413", status(413, "request_too_large"), "too_large"],
-  ["429 with Retry-After", status(429, "rate_limit_error", {}, { "retry-after": "1" }), "rate_limited", { retryAfterMs: 1_000, retryable: true }],
   [
     "429 with a limit that is used up until a time",
     status(429, "rate_limit_error", {}, { date: "Thu, 26 Nov 2026 11:00:00 GMT", "anthropic-ratelimit-input-tokens-remaining": "0", "anthropic-ratelimit-input-tokens-reset": "2026-11-26T11:00:30Z" }),
@@ -63,16 +58,13 @@ export const answerFaults: readonly AnswerFault[] = [
     { retryAfterMs: 30_000, retryable: true },
   ],
   ["429 of a limit on spending", status(429, "rate_limit_error", { details: { error_code: "contract_spend_limit_reached" } }, { "retry-after": "1" }), "rate_limited", { retryable: false }],
-  ["500", status(500), "unavailable", { status: 500, retryable: true }],
   ["503 that asks not to come again", status(503, "api_error", {}, { "x-should-retry": "false" }), "unavailable", { retryable: false }],
   ["504", status(504, "timeout_error"), "unavailable", { retryable: true }],
   ["529, which is overload", status(529, "overloaded_error"), "unavailable", { status: 529, retryable: true }],
   ["502 with a page", { ...htmlAnswer(), status: 502 }, "unavailable", { status: 502 }],
-  ["200 with a page", htmlAnswer(), "bad_response", { status: 200 }],
   ["200 with a JSON error", jsonAnswer({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }), "unavailable", {}],
   ["200 with other JSON", jsonAnswer({ hello: 1 }), "bad_response", {}],
   ["200 without a content type", { frames: ["data: {}\n\n"] }, "bad_response", {}],
-  ["200 without a body", sseAnswer([]), "truncated", { retryable: true }],
   ["a double content encoding", sseAnswer([], { headers: { "content-encoding": "gzip, gzip" } }), "too_large", {}],
   ["a broken connection before the headers", { fault: { kind: "cut", after: "nothing" } }, "unavailable", { retryable: true }],
   ["what is not HTTP", { fault: { kind: "garbage" } }, "bad_response", {}],
@@ -84,11 +76,7 @@ export const api: FaultyApi = {
   apiKey: key,
   path: "/v1/messages",
   model: modelAt,
-  frames,
-  answer: sseAnswer,
-  before,
-  ping: ": ping\n\n",
-  refusal: (code, message) => status(code, code === 401 ? "authentication_error" : "invalid_request_error", { message }),
+  voice: anthropicVoice,
   connectPhase: "connect",
   waits: [
     ["a model that does not think", modelAt, 60_000],
@@ -102,7 +90,6 @@ export const bytes: BytesApi = {
   ...api,
   contentType: "text/event-stream",
   lineEnds: ["\n", "\r\n", "\r"],
-  frames: (deltas, lineEnd) => frames(deltas, { lineEnd, comment: "ping" }),
   rich: (lineEnd) => framesOf(rich, { lineEnd }),
   end: /message_stop/,
 };

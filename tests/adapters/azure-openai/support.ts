@@ -2,6 +2,7 @@
 import type { AzureOpenAIOptions } from "../../../src/adapters/azure-openai/index.ts";
 import { azureOpenai } from "../../../src/adapters/azure-openai/index.ts";
 import type { Model } from "../../../src/kinds/model.ts";
+import { azureOpenaiVoice } from "../../../src/testing/voices/openai.ts";
 import { type Api, apis as openaiApis, key } from "../openai/support.ts";
 
 export const version = "2025-04-01-preview";
@@ -13,7 +14,7 @@ export const azure = (endpoint: string, options: Partial<AzureOpenAIOptions> = {
 function served(api: "chat" | "responses", apiVersion: string, path: string): Api {
   const original = openaiApis[api === "responses" ? 0 : 1];
   if (original === undefined) throw new Error("there are two");
-  return { ...original, name: `azureOpenai ${api} ${apiVersion}`, path, model: (url, options) => azure(url, { api, apiVersion, ...options }) };
+  return { ...original, voice: api === "chat" ? azureOpenaiVoice : original.voice, name: `azureOpenai ${api} ${apiVersion}`, path, model: (url, options) => azure(url, { api, apiVersion, ...options }) };
 }
 
 export const apis: readonly Api[] = [

@@ -1,7 +1,7 @@
 /** The faults of services that speak as OpenAI's does. */
 import { errorAnswer, htmlAnswer, jsonAnswer, sseAnswer, sseFrame } from "../../../src/testing/wire-answers.ts";
 import type { WireAnswer } from "../../../src/testing/wire-server.ts";
-import { type AnswerFault, brokenStreams, type FaultyApi, type StreamFault } from "../model-faults.ts";
+import type { AnswerFault, FaultyApi, StreamFault } from "../model-faults.ts";
 import type { BytesApi } from "../model-bytes.ts";
 import { type Api, key } from "./support.ts";
 
@@ -9,28 +9,9 @@ import { type Api, key } from "./support.ts";
 const open = (frames: readonly string[]): WireAnswer => sseAnswer(frames, { fault: { kind: "stall", after: frames.length } });
 
 /** What goes wrong within a stream of OpenAI's. */
-export const streamFaultsOf = (api: Api): readonly StreamFault[] => [
-  ...brokenStreams(sseAnswer),
+export const streamFaults: readonly StreamFault[] = [
   {
-    name: "an event reports that the server is overloaded",
-    answer: (frames, after) => open([...frames.slice(0, after), api.inBand({ code: "server_error", message: "try later" })]),
-    code: "unavailable",
-    retryable: true,
-  },
-  {
-    name: "an event reports a rate limit",
-    answer: (frames, after) => open([...frames.slice(0, after), api.inBand({ code: "rate_limit_exceeded", message: "slow down" })]),
-    code: "rate_limited",
-    retryable: true,
-  },
-  {
-    name: "an event reports that the quota is spent",
-    answer: (frames, after) => open([...frames.slice(0, after), api.inBand({ code: "insufficient_quota", message: "pay first" })]),
-    code: "rate_limited",
-    retryable: false,
-  },
-  {
-    name: "an event holds broken JSON",
+    name: "an event holds broken JSON, and more may come",
     answer: (frames, after) => open([...frames.slice(0, after), sseFrame('{"type":'), ...frames.slice(after)]),
     code: "bad_response",
     retryable: true,
@@ -60,25 +41,20 @@ export const status = (code: number, error: { readonly message: string; readonly
 /** What comes instead of one. */
 export const answerFaults: readonly AnswerFault[] = [
   ["400", status(400), "invalid_input", { status: 400, retryable: false }],
-  ["401", status(401), "unauthorized", { status: 401, scope: "dependency" }],
   ["403", status(403), "unauthorized"],
   ["404, of a model that is not there", status(404, { message: "no such model", code: "model_not_found" }), "not_found", { scope: "dependency" }],
   ["405, of a wrong base URL", status(405), "missing_config"],
   ["408", status(408), "timeout", { retryable: true }],
   ["409", status(409), "conflict"],
   ["413", status(413), "too_large"],
-  ["429 with Retry-After", status(429, { message: "slow" }, { "retry-after": "1" }), "rate_limited", { retryAfterMs: 1_000, retryable: true }],
   ["429 of a spent quota", status(429, { message: "pay", code: "insufficient_quota" }, { "retry-after": "1" }), "rate_limited", { retryable: false }],
   ["a filtered prompt", status(400, { message: "filtered", code: "content_filter" }), "refused", { status: 400 }],
-  ["500", status(500), "unavailable", { status: 500, retryable: true }],
   ["503 that asks not to come again", status(503, { message: "no" }, { "x-should-retry": "false" }), "unavailable", { retryable: false }],
   ["529", status(529), "unavailable"],
   ["502 with a page", { ...htmlAnswer(), status: 502 }, "unavailable", { status: 502 }],
-  ["200 with a page", htmlAnswer(), "bad_response", { status: 200 }],
   ["200 with a JSON error", jsonAnswer({ error: { message: "overloaded", type: "overloaded_error" } }), "unavailable", {}],
   ["200 with other JSON", jsonAnswer({ hello: 1 }), "bad_response", {}],
   ["200 without a content type", { frames: ["data: {}\n\n"] }, "bad_response", {}],
-  ["200 without a body", sseAnswer([]), "truncated", { retryable: true }],
   ["a double content encoding", sseAnswer([], { headers: { "content-encoding": "gzip, gzip" } }), "too_large", {}],
   ["a broken connection before the headers", { fault: { kind: "cut", after: "nothing" } }, "unavailable", { retryable: true }],
   ["what is not HTTP", { fault: { kind: "garbage" } }, "bad_response", {}],
@@ -91,11 +67,7 @@ export const faultyApi = (api: Api, service = "openai"): FaultyApi => ({
   apiKey: key,
   path: api.path,
   model: (url, options) => api.model(url, options),
-  frames: (deltas) => api.frames(deltas),
-  answer: sseAnswer,
-  before: api.before,
-  ping: ": ping\n\n",
-  refusal: (code, message) => status(code, { message }),
+  voice: api.voice,
   connectPhase: "connect",
 });
 
@@ -104,6 +76,5 @@ export const bytesApi = (api: Api, service = "openai"): BytesApi => ({
   ...faultyApi(api, service),
   contentType: "text/event-stream",
   lineEnds: ["\n", "\r\n", "\r"],
-  frames: (deltas, lineEnd) => api.frames(deltas, { lineEnd, comment: "ping" }),
   end: api.path.endsWith("/responses") ? /response\.(?:completed|incomplete)/ : /"finish_reason":"|\[DONE\]/,
 });

@@ -4,6 +4,8 @@ import type { Part } from "../../../src/core/part.ts";
 import type { Context } from "../../../src/core/processor.ts";
 import { openai, openaiChat, type OpenAIChatOptions, type OpenAIOptions } from "../../../src/adapters/openai/index.ts";
 import type { Model } from "../../../src/kinds/model.ts";
+import { openaiChatVoice, openaiVoice } from "../../../src/testing/voices/openai.ts";
+import type { WireVoice } from "../../../src/testing/voices/voice.ts";
 import { chatFrames, responsesFrames, type EventStyle } from "../../../src/testing/wire-answers.ts";
 import * as chat from "./chat-fixture.ts";
 import * as responses from "./responses-fixture.ts";
@@ -19,6 +21,7 @@ export type Common = Partial<Omit<OpenAIOptions & OpenAIChatOptions, "client" | 
 export interface Api {
   readonly name: string;
   readonly path: string;
+  readonly voice: WireVoice;
   model(baseUrl: string, options?: Common): Model;
   /** A whole answer as frames. */
   frames(deltas: readonly string[], style?: EventStyle): string[];
@@ -34,6 +37,7 @@ export const apis: readonly Api[] = [
   {
     name: "openai",
     path: "/v1/responses",
+    voice: openaiVoice,
     model: (baseUrl, options) => openai({ model: "gpt-test", baseUrl: `${baseUrl}/v1`, apiKey: key, ...options }),
     frames: (deltas, style) => responsesFrames(responses.answered(deltas), style),
     before: 4,
@@ -43,6 +47,7 @@ export const apis: readonly Api[] = [
   {
     name: "openaiChat",
     path: "/v1/chat/completions",
+    voice: openaiChatVoice,
     model: (baseUrl, options) => openaiChat({ model: "gpt-test", baseUrl: `${baseUrl}/v1`, apiKey: key, ...options }),
     frames: (deltas, style) => chatFrames(chat.answered(deltas), style),
     before: 1,
