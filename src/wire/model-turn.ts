@@ -9,6 +9,7 @@
 import { type Asked, askedOf } from "../core/asked.ts";
 import type { Clock } from "../core/clock.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
+import { isReserved } from "../core/guards.ts";
 import type { Part, Usage } from "../core/part.ts";
 import type { Context } from "../core/processor.ts";
 import type { Fetch } from "./answer.ts";
@@ -132,7 +133,7 @@ export async function* modelTurn<Body>(
       }
       for (const part of made) {
         if (stop.signal.aborted) throw stop.signal.reason;
-        delivered.parts += 1;
+        if (!isReserved(part)) delivered.parts += 1; // a status is no content: the call may still be made again
         if (part.kind === "text" && part.substream === "") delivered.text += part.text;
         call.pause();
         yield part;
