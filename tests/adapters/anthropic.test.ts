@@ -11,7 +11,7 @@ import { run } from "../../src/core/run.ts";
 import { each } from "../../src/streams/each.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
-import { type WireAnswer, wireServer } from "../../src/testing/wire-server.ts";
+import { type WireAnswer, wireServer } from "./checked-server.ts";
 import { answered, block, callEvents, ending, opening, searchEvents, searchResult, textEvents, thinkingBlock, thinkingEvents, wholeUsage } from "./anthropic/messages-fixture.ts";
 import { collect, contextOf, failing, frames, framesOf, input, key, modelAt, outcomeOf, prompt } from "./anthropic/support.ts";
 

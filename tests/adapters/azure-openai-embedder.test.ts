@@ -3,7 +3,7 @@ import type { EmbeddingCreateParams } from "openai/resources/embeddings";
 import { expect, test } from "vitest";
 import { azureOpenaiEmbedder, type AzureOpenAIEmbedderOptions } from "../../src/adapters/azure-openai/index.ts";
 import { errorAnswer, jsonAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { version } from "./azure-openai/support.ts";
 import { embedderCases } from "./embedder-cases.ts";
 import { embeddings } from "./openai/embeddings-fixture.ts";

@@ -8,7 +8,7 @@ import { codec } from "../../src/core/codec.ts";
 import { image, text, toolResult } from "../../src/core/constructors.ts";
 import type { Part } from "../../src/core/part.ts";
 import { chatFrames, errorAnswer, redirectAnswer, responsesFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
-import { type WireAnswer, wireServer } from "../../src/testing/wire-server.ts";
+import { type WireAnswer, wireServer } from "./checked-server.ts";
 import { azure, deployment, version } from "./azure-openai/support.ts";
 import { answered, callChunk, chunk, usage, usageChunk } from "./openai/chat-fixture.ts";
 import * as responses from "./openai/responses-fixture.ts";

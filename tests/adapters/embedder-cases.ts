@@ -8,7 +8,7 @@ import { fakeClock } from "../../src/testing/clock.ts";
 import { embedderContract } from "../../src/testing/contracts/embedder.ts";
 import { mockEmbedder } from "../../src/testing/mock-embedder.ts";
 import { htmlAnswer, jsonAnswer, redirectAnswer } from "../../src/testing/wire-answers.ts";
-import { type WireAnswer, type WireRequest, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
+import { type WireAnswer, type WireRequest, type WireServer, wireServer } from "./checked-server.ts";
 import { key } from "./openai/support.ts";
 
 /** Options that every embedder has. */

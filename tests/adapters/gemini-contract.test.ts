@@ -5,7 +5,7 @@ import { wireModelBench } from "../../src/testing/contracts/model-bench.ts";
 import { modelContract } from "../../src/testing/contracts/model.ts";
 import { mockEmbedder } from "../../src/testing/mock-embedder.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { because, before, errorAnswer, frames, key, model } from "./gemini/support.ts";
 
 modelContract({ describe, it }, {

@@ -5,7 +5,7 @@ import { geminiEmbedder, type GeminiEmbedderOptions } from "../../src/adapters/g
 import { type ErrorCode, isMillraceError } from "../../src/core/errors.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { htmlAnswer, jsonAnswer, redirectAnswer } from "../../src/testing/wire-answers.ts";
-import { type WireAnswer, type WireRequest, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
+import { type WireAnswer, type WireRequest, type WireServer, wireServer } from "./checked-server.ts";
 import { errorAnswer, key, prompt, retryIn } from "./gemini/support.ts";
 
 interface Sent {

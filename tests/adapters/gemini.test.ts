@@ -12,7 +12,7 @@ import { each } from "../../src/streams/each.ts";
 import { pipe } from "../../src/streams/pipe.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { answered, chunk, type Chunk, ending, geminiFrames, opening, rich, usage } from "./gemini/fixture.ts";
 import { collect, errorAnswer, failing, frames, input, key, path, prompt } from "./gemini/support.ts";
 

@@ -4,7 +4,7 @@ import { isMillraceError } from "../../src/core/errors.ts";
 import type { Part } from "../../src/core/part.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { seeded, type Split, splitBytes } from "../../src/testing/split-bytes.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import type { FaultyApi } from "./model-faults.ts";
 import { collect, input, prompt } from "./openai/support.ts";
 

@@ -8,7 +8,7 @@ import { fakeClock } from "../../src/testing/clock.ts";
 import type { WireVoice } from "../../src/testing/voices/voice.ts";
 import { redirectAnswer } from "../../src/testing/wire-answers.ts";
 import { type FaultExpectation, wireFaults } from "../../src/testing/wire-faults.ts";
-import { type WireAnswer, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
+import { type WireAnswer, type WireServer, wireServer } from "./checked-server.ts";
 import { contextOf, failing, input, prompt } from "./openai/support.ts";
 
 const deltas = ["Mince ", "the ", "garlic 👩‍🍳."];

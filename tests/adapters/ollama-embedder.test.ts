@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ollamaEmbedder, type OllamaEmbedderOptions } from "../../src/adapters/ollama/index.ts";
 import { jsonAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { embedderCases } from "./embedder-cases.ts";
 import { key } from "./openai/support.ts";
 

@@ -8,7 +8,7 @@ import type { Part } from "../../src/core/part.ts";
 import { run } from "../../src/core/run.ts";
 import type { OllamaRequest } from "../../src/wire/ollama/request.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { answered, end, line, measures, said } from "./ollama/support.ts";
 import { collect, failing, input, key, prompt } from "./openai/support.ts";
 

@@ -2,7 +2,7 @@ import type { CreateEmbeddingResponse, EmbeddingCreateParams } from "openai/reso
 import { expect, test } from "vitest";
 import { openaiEmbedder } from "../../src/adapters/openai/index.ts";
 import { errorAnswer, jsonAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import { embedderCases } from "./embedder-cases.ts";
 import { embeddings } from "./openai/embeddings-fixture.ts";
 import { key } from "./openai/support.ts";

@@ -11,7 +11,7 @@ import { pipe } from "../../src/streams/pipe.ts";
 import { each } from "../../src/streams/each.ts";
 import { openai, openaiChat, openaiEmbedder, type OpenAIOptions } from "../../src/adapters/openai/index.ts";
 import { chatFrames, jsonAnswer, responsesFrames, sseAnswer } from "../../src/testing/wire-answers.ts";
-import { wireServer } from "../../src/testing/wire-server.ts";
+import { wireServer } from "./checked-server.ts";
 import * as chat from "./openai/chat-fixture.ts";
 import { answered, callEvents, completed, messageEvents, numbered, opening, reasoningEvents, reasoningItem, response, type Unnumbered, usage } from "./openai/responses-fixture.ts";
 import { collect, failing, input, key, prompt } from "./openai/support.ts";

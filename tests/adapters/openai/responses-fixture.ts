@@ -11,6 +11,7 @@ export const usage: ResponseUsage = {
 
 const base: Response = {
   id: "resp_1",
+  access_programs: null,
   object: "response",
   created_at: 1_790_000_000,
   status: "in_progress",
@@ -25,16 +26,14 @@ const base: Response = {
   parallel_tool_calls: true,
   previous_response_id: null,
   reasoning: { effort: null, summary: null },
-  store: false,
   temperature: 1,
   text: { format: { type: "text" } },
   tool_choice: "auto",
   tools: [],
   top_p: 1,
   truncation: "disabled",
-  user: null as unknown as string,
   metadata: {},
-} as unknown as Response; // the type asks for fields that the service does not send
+};
 
 /** The response object with some fields changed. */
 export const response = (changes: Partial<Response> = {}): Response => ({ ...base, ...changes });
