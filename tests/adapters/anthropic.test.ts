@@ -84,6 +84,15 @@ describe("a whole answer", () => {
     }
   });
 
+  test("an event that is a ping by its name alone says what it says", async () => {
+    const sent = framesOf(answered(["Hel", "lo"]));
+    const renamed = sent.map((frame) => frame.replace("event: content_block_delta", "event: ping"));
+    expect(await partsOf(renamed)).toEqual(await partsOf(sent));
+    // the end of a ping was lost, and the event behind it has become a part of it
+    const swallowed = renamed.map((frame) => frame.replace('data: {"type":"content_block_delta"', 'data: {"type":"ping"\n$&'));
+    await expect(partsOf(swallowed)).rejects.toMatchObject({ code: "bad_response" });
+  });
+
   test("what follows the terminal event is ignored, be it an error or a second end", async () => {
     const late = { type: "error", error: { type: "api_error", message: "late" } };
     const { parts, error } = await ask({}, [prompt], [...answered(["a"]), late, ...answered(["b"])]);

@@ -1,7 +1,8 @@
 /**
- * Gives a name to events that come without one: the client drops those, and what they say with them.
+ * Gives another name to events that the client drops unread for theirs: those without one, and those that are called pings.
  *
- * Gateways strip names, and the stream would look whole all the same. The type that counts is in the data.
+ * Gateways strip names, and where bytes were lost two events may have become one under the name of the first: the stream would look
+ * whole all the same. The type that counts is in the data.
  *
  * @module
  */
@@ -9,23 +10,26 @@ import type { Fetch } from "../answer.ts";
 
 const cr = 13;
 const lf = 10;
-const colon = 58;
 /** Bytes of a byte order mark, which may stand before a name and is no part of it. */
 const byteOrderMark: ReadonlySet<number> = new Set([0xef, 0xbb, 0xbf]);
 
-/** The name that the standard gives such events (WHATWG HTML, §9.2.6). */
+/** The name that the standard gives events without one (WHATWG HTML, §9.2.6); of several in an event the last counts. */
 const name = new TextEncoder().encode("event: message\n");
+
+/** More of a line than it takes to tell `event: ping` from longer names. */
+const headLength = 12;
 
 /** What comes in, with names put in. */
 export function eventNames(): (bytes: Uint8Array) => readonly Uint8Array[] {
   let head = "";
-  let lineBytes = 0;
   let afterCr = false;
-  let hasName = false;
+  let given: string | undefined;
   let hasData = false;
-  const field = (): void => {
-    if (head === "event") hasName = true;
-    if (head === "data") hasData = true;
+  const endOfLine = (): void => {
+    const [field, value = ""] = head.split(/: ?/, 2);
+    if (field === "event") given = value;
+    if (field === "data") hasData = true;
+    head = "";
   };
   return (bytes) => {
     const named: Uint8Array[] = [];
@@ -34,23 +38,18 @@ export function eventNames(): (bytes: Uint8Array) => readonly Uint8Array[] {
       const byte = bytes[at] ?? 0;
       const isEnd = byte === cr || (byte === lf && !afterCr);
       afterCr = byte === cr;
-      if (isEnd && lineBytes > 0) {
-        if (!head.includes(":")) field();
-        head = "";
-        lineBytes = 0;
+      if (isEnd && head !== "") {
+        endOfLine();
       } else if (isEnd) {
-        if (hasData && !hasName) {
+        if (hasData && (given === undefined || given === "ping")) {
           named.push(bytes.subarray(from, at), name);
           from = at;
         }
-        hasName = false;
+        given = undefined;
         hasData = false;
       } else if (byte !== lf) {
-        if (lineBytes === 0 && byteOrderMark.has(byte)) continue;
-        lineBytes += 1;
-        if (head.length > 5) continue; // longer than the names that matter
-        if (byte === colon) field();
-        head += String.fromCharCode(byte);
+        if (head === "" && byteOrderMark.has(byte)) continue;
+        if (head.length < headLength) head += String.fromCharCode(byte);
       }
     }
     named.push(bytes.subarray(from));
@@ -58,7 +57,7 @@ export function eventNames(): (bytes: Uint8Array) => readonly Uint8Array[] {
   };
 }
 
-/** A `fetch` whose streams have no event without a name. */
+/** A `fetch` whose streams have no event that the client would drop unread. */
 export function namedEvents(fetch: Fetch): Fetch {
   return async (input, init) => {
     const response = await fetch(input, init);
