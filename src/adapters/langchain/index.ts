@@ -24,6 +24,7 @@ import { keptOf, toMessages, wordsIn } from "./messages.ts";
 import { type LangChainRunnable, modelWithin, type RunnableCall, saidBy } from "./runnable.ts";
 
 export { langchainRetriever, type LangChainRetriever } from "./documents.ts";
+export { langchainEmbedder, type LangChainEmbedderOptions, type LangChainEmbeddings } from "./embedder.ts";
 export type { LangChainRunnable, RunnableCall } from "./runnable.ts";
 
 const service = "langchain";
