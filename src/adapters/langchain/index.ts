@@ -26,6 +26,7 @@ import { type LangChainRunnable, modelWithin, type RunnableCall, saidBy } from "
 export { langchainRetriever, type LangChainRetriever } from "./documents.ts";
 export { langchainEmbedder, type LangChainEmbedderOptions, type LangChainEmbeddings } from "./embedder.ts";
 export type { LangChainRunnable, RunnableCall } from "./runnable.ts";
+export { type LangChainTool, langchainTools, type RunnableTool } from "./tools.ts";
 
 const service = "langchain";
 
