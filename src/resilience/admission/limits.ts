@@ -8,11 +8,11 @@ import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts"
 import type { Part } from "../../core/part.ts";
 import { requireMarkStore } from "../../kinds/key-value.ts";
 import type { MarkSteps } from "../../kinds/marks.ts";
+import { inputTokensOf } from "../../kinds/token-estimate.ts";
 import { type LimitMarks, OwnMarks, StoreMarks } from "./limit-marks.ts";
 import { Limiter } from "./limiter.ts";
 import type { RateLimiter, RateLimitOptions } from "../rate-limit.ts";
 import { type Rate, type RateDimension, ratesOf } from "./rates.ts";
-import { inputTokensOf } from "./token-count.ts";
 
 const who = "rateLimit";
 

@@ -7,13 +7,14 @@ import { isMillraceError } from "../../core/errors.ts";
 import type { Flow } from "../../core/flow.ts";
 import type { Part } from "../../core/part.ts";
 import { left } from "../../core/scope.ts";
+import { outputTokensOf } from "../../kinds/token-estimate.ts";
 import type { Door, Ending, Permit, Waiting } from "./door.ts";
 import { Gathered } from "./gathered.ts";
 import { back } from "./limit-marks.ts";
 import type { Turn } from "./limiter.ts";
 import type { Limits } from "./limits.ts";
 import { checkCost, correctionOf, type Cost, emptied, stepsOf } from "./rates.ts";
-import { addCounts, type Counted, countsOf, limitedFor, outputTokensOf } from "./token-count.ts";
+import { addCounts, type Counted, countsOf, limitedFor } from "./token-count.ts";
 
 const nothingKnown: Counted = { inputTokens: undefined, outputTokens: undefined };
 
