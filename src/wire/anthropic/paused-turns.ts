@@ -9,9 +9,9 @@ import { finish } from "../../core/constructors.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
 import type { FinishPart, Part } from "../../core/part.ts";
 import type { Context } from "../../core/processor.ts";
+import { sumOfUsage } from "../../core/usage.ts";
 import { shapeOf, wordsOf } from "../json-shape.ts";
 import { type ModelProtocol, modelTurn, type TurnSettings } from "../model-turn.ts";
-import { sumOfUsage } from "./usage.ts";
 
 /** What a turn goes on with. */
 export interface PausedSettings<Body> {

@@ -26,19 +26,3 @@ export function usageOf(usage: Shape | undefined): Usage {
     reasoningTokens: countOf(shapeOf(usage?.output_tokens_details)?.thinking_tokens),
   });
 }
-
-/** Counts of several requests as those of one. */
-export function sumOfUsage(usages: readonly unknown[]): Usage {
-  const sum = (name: string): number | undefined =>
-    usages.reduce<number | undefined>((total, usage) => {
-      const count = countOf(shapeOf(usage)?.[name]);
-      return count === undefined ? total : (total ?? 0) + count;
-    }, undefined);
-  return compact<Usage>({
-    inputTokens: sum("inputTokens"),
-    outputTokens: sum("outputTokens"),
-    cacheReadTokens: sum("cacheReadTokens"),
-    cacheWriteTokens: sum("cacheWriteTokens"),
-    reasoningTokens: sum("reasoningTokens"),
-  });
-}
