@@ -3,14 +3,11 @@
  *
  * @module
  */
-import { isReserved } from "../core/guards.ts";
+import { isAside } from "../core/asides.ts";
 import type { Part } from "../core/part.ts";
 
-/**
- * May a model be shown it? Not `status`, `debug`, finish and error parts; nor `sources`, but for those with metadata: there a service
- * keeps what it wants back.
- */
+/** May a model be shown it? Not finish and error parts, nor what is aside; but for sources with metadata, where a service keeps what it wants back. */
 export function isSaid(part: Part): boolean {
-  if (part.kind === "finish" || part.kind === "error" || isReserved(part)) return false;
-  return part.substream !== "sources" || Object.keys(part.metadata).length > 0;
+  if (part.kind === "finish" || part.kind === "error") return false;
+  return !isAside(part.substream) || (part.substream === "sources" && Object.keys(part.metadata).length > 0);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isAside } from "../core/asides.ts";
 import { MillraceError } from "../core/errors.ts";
 import type { Part } from "../core/part.ts";
 import { isTrustedSystem } from "../core/system-brand.ts";
@@ -16,9 +17,6 @@ export interface Spoken {
   readonly speaker: "user" | "assistant" | "system";
 }
 
-/** Substreams that are about an answer and not part of the conversation. */
-const unspoken: ReadonlySet<string> = new Set(["status", "debug", "sources", "tools", "partial"]);
-
 /**
  * The parts to send, in order. Left out: `status`, `debug`, `sources`, `tools` (what tools streamed), `partial` (what is whole later), finish and error parts, empty texts, and reasoning but for
  * what `keepReasoning` wants back.
@@ -30,7 +28,7 @@ export function spokenParts(who: string, parts: readonly Part[], systemParts: Sy
   const spoken: Spoken[] = [];
   const calls = new Set<string>();
   for (const part of parts) {
-    if (part.kind === "finish" || part.kind === "error" || unspoken.has(part.substream)) continue;
+    if (part.kind === "finish" || part.kind === "error" || isAside(part.substream)) continue;
     if (part.substream === "reasoning") {
       if (keepReasoning(part)) spoken.push({ part, speaker: "assistant" });
       continue;

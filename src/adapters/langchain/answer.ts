@@ -9,7 +9,7 @@ import { MillraceError } from "../../core/errors.ts";
 import type { FinishReason, Metadata, Part, PartOptions, Usage } from "../../core/part.ts";
 import { compact, itemsOf, type Shape, shapeOf, wordsOf } from "../../wire/json-shape.ts";
 import type { AnswerReader } from "../../wire/model-turn.ts";
-import { strict } from "../../wire/openai/responses-events.ts";
+import { requireWhole } from "../../wire/strict-finish.ts";
 import { textJoin } from "../../wire/text-join.ts";
 import { type GatheredCalls, gatheredCalls } from "./calls.ts";
 import { addUsage, rawReasonOf, reasonOf } from "./ending.ts";
@@ -85,7 +85,7 @@ export function runnableReader({ service, model: kind, requireFinish, strictFini
     const whole = reason === "stop" || reason === "tool_calls" ? calls.whole(service) : [];
     if (whole.length > 0) reason = "tool_calls";
     else if (refused && reason === "stop") reason = "refusal";
-    if (strictFinish) strict(service, reason, rawReason);
+    if (strictFinish) requireWhole(service, reason, rawReason);
     const rest = (["reasoning", "content"] as const).flatMap((of) => {
       const left = joins[of].rest();
       return left === "" ? [] : [text(left, options[of])];
