@@ -18,8 +18,8 @@ export interface Spoken {
 }
 
 /**
- * The parts to send, in order. Left out: `status`, `debug`, `sources`, `tools` (what tools streamed), `partial` (what is whole later), finish and error parts, empty texts, and reasoning but for
- * what `keepReasoning` wants back.
+ * The parts to send, in order. Left out: what is aside, finish and error parts, empty texts, and reasoning but for what `keepReasoning`
+ * wants back.
  *
  * Throws: `refused` for a system part that came from data, unless it is to be demoted to the user's; `invalid_input` for a
  * tool result whose call is not in the input.
