@@ -472,6 +472,7 @@ describe("P2: a limit in a store", () => {
     const first = a.call();
     await reached(it, 1);
     const second = b.call();
+    await reached(it, 2);
     await it.clock.advance(10_000);
     expect(b.limiter.waiting).toBe(1);
     end.open();
