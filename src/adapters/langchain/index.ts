@@ -27,6 +27,7 @@ export { langchainRetriever, type LangChainRetriever } from "./documents.ts";
 export { langchainEmbedder, type LangChainEmbedderOptions, type LangChainEmbeddings } from "./embedder.ts";
 export type { LangChainRunnable, RunnableCall } from "./runnable.ts";
 export { type LangChainTool, langchainTools, type RunnableTool } from "./tools.ts";
+export { type ProcessorInput, toRunnable, type ToRunnableOptions } from "./to-runnable.ts";
 
 const service = "langchain";
 
