@@ -1,7 +1,7 @@
 /**
  * The AI SDK: any language model of its providers as a processor, and any processor as one of its language models.
  *
- * Kind: model. Client: a model of a provider package (`@ai-sdk/openai`, …), of specification v4 or v3; no package is loaded.
+ * Kind: model; embedder. Client: a model of a provider package (`@ai-sdk/openai`, …), of specification v4 or v3; no package is loaded.
  * Source: `@ai-sdk/provider` 4, src/language-model/v4
  *
  * | part | in the prompt |
@@ -52,6 +52,7 @@ import { lifetime } from "../../wire/lifetime.ts";
 import { type ModelProtocol, modelTurn } from "../../wire/model-turn.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 
+export { aiSdkEmbedder, type AiSdkEmbedderOptions, type AiSdkEmbeddingModel } from "./embedder.ts";
 export { toAiSdk, type AiSdkLanguageModel, type ToAiSdkOptions } from "./to-ai-sdk.ts";
 
 const service = "ai-sdk";
