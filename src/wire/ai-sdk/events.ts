@@ -14,7 +14,7 @@ import type { FinishReason, JsonValue, Metadata, Part, PartOptions, Usage } from
 import { calledTool, parsedArguments } from "../called-tool.ts";
 import { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
-import { strict } from "../openai/responses-events.ts";
+import { requireWhole } from "../strict-finish.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
 import { jsonObject, metadataOf, ours, theirs } from "./shapes.ts";
 
@@ -182,7 +182,7 @@ export function sdkReader({ service, modelId, strictFinish, errorOf }: ReaderSet
       const reason = (Object.hasOwn(rawReasons, known) ? rawReasons[known] : undefined) ?? (Object.hasOwn(reasons, unified) ? reasons[unified] : undefined) ?? "other";
       if (reason === "length" && inputs.size > 0) throw new MillraceError("truncated", `${service}: the answer was cut within a tool call`, { service });
       const rawReason = raw ?? unified;
-      if (strictFinish) strict(service, reason, rawReason);
+      if (strictFinish) requireWhole(service, reason, rawReason);
       const rest = [...blocks.values()].flatMap((block): Part[] => {
         const words = block.join.rest();
         return words === "" ? [] : [text(words, block.options)];
