@@ -4,7 +4,7 @@
  * @module
  */
 import { asks } from "../core/asks.ts";
-import type { ToolChoice } from "../core/asked.ts";
+import { askedOf, type ToolChoice } from "../core/asked.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import { from } from "../core/from.ts";
@@ -103,13 +103,14 @@ interface LoopSettings extends Pick<CallSettings, "clock" | "maxResultBytes" | "
 async function* toolLoop(settings: LoopSettings, input: AsyncIterable<Part>, context: Context): AsyncGenerator<Part, void, undefined> {
   const { model, maxTurns, maxUnusable, toolChoice } = settings;
   const history = await collect(input, context.signal);
+  const { output } = askedOf(context); // tools of a loop further out are its own to run
   const opened: OpenedTools[] = [];
   try {
     const tools = byName(await openAll(settings.tools, opened, context));
     let acted = false;
     let unusableTurns = 0;
     for (let turn = 0; ; turn += 1) {
-      const asked = { tools: [...tools.values()], ...(toolChoice === undefined || turn > 0 ? {} : { toolChoice }) };
+      const asked = { tools: [...tools.values()], ...(output === undefined ? {} : { output }), ...(toolChoice === undefined || turn > 0 ? {} : { toolChoice }) };
       const said: Part[] = [];
       try {
         for await (const part of asks(model, asked)(from(history), context)) {

@@ -20,6 +20,7 @@ import {
   type ToolSource,
   withTools,
 } from "../../src/index.ts";
+import { asks } from "../../src/kit.ts";
 import { fakeClock, type MockEvent, mockModel, watchedSource } from "../../src/testing/index.ts";
 import { gate, soon, turns } from "../streams/support.ts";
 
@@ -70,6 +71,13 @@ describe("the loop", () => {
     const model = mockModel([[call("t")], [call("t")], "end"]);
     await run(withTools(pipe(retry(model)), [sync("t", "x")], { toolChoice: "required" }), "q").collect();
     expect(model.calls.map(({ asked }) => [asked.tools?.map(({ name }) => name), asked.toolChoice])).toEqual([[["t"], "required"], [["t"], undefined], [["t"], undefined]]);
+  });
+
+  test("every turn is told of the JSON that is asked for further out, no turn of what else is", async () => {
+    const model = mockModel([[call("t")], "{}"]);
+    const output = { name: "answer", schema: {} };
+    await run(asks(withTools(model, [sync("t", "x")]), { tools: [{ name: "u", parameters: {} }], toolChoice: { name: "u" }, output }), "q").collect();
+    expect(model.calls.map(({ asked }) => [asked.tools?.map(({ name }) => name), asked.toolChoice, asked.output])).toEqual([[["t"], undefined, output], [["t"], undefined, output]]);
   });
 
   test("models inside a tool are not told of the tools further out", async () => {
