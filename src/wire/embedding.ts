@@ -3,48 +3,31 @@
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
-import { isMillraceError, MillraceError, received } from "../core/errors.ts";
-import type { Fetch } from "./answer.ts";
-import { type Exchange, openExchange } from "./exchange.ts";
-import { heard } from "./heard.ts";
+import { MillraceError, received } from "../core/errors.ts";
+import { type JsonProtocol, jsonRequest, type JsonSender, type JsonSettings } from "./json-request.ts";
 import type { Lifetime } from "./lifetime.ts";
-import { type Redact, redaction } from "./redact.ts";
 
-/** A connection to the service that is ready to send. */
-export interface EmbeddingSender {
-  /** Keys and the like, which no message may hold. */
-  readonly secrets: readonly string[];
-  /** Gives the answer as JSON. */
-  send(texts: readonly string[], exchange: Exchange, redact: Redact): PromiseLike<unknown>;
-}
+/** A connection to the service that is ready to send texts. */
+export type EmbeddingSender = JsonSender<readonly string[]>;
 
 /** What is special about a service. */
-export interface EmbeddingProtocol {
-  readonly service: string;
+export interface EmbeddingProtocol extends JsonProtocol<readonly string[]> {
   /** Name of the factory, for messages. */
   readonly who: string;
   /** Texts of one request at most. */
   readonly maxInputs: number;
   /** Characters of one request at most, but for a single text that has more. */
   readonly maxCharacters: number;
-  prepare(signal: AbortSignal): Promise<EmbeddingSender>;
   /** The vectors of an answer, in the order of its texts; `bad` makes the error of one that has others. */
   vectorsIn(answer: unknown, count: number, bad: (what: string) => MillraceError): readonly unknown[];
-  /** The error in a JSON body or an error of the client's, in our words; undefined for what is none. */
-  errorOf(error: unknown, redact: Redact): MillraceError | undefined;
 }
 
 /** What requests of one adapter share. */
-export interface EmbeddingSettings {
+export interface EmbeddingSettings extends JsonSettings {
   /** Numbers in each vector. @default those of the first vector of an answer */
   readonly dimensions?: number | undefined;
   /** Requests in progress at most. */
   readonly concurrency: number;
-  /** Milliseconds for one request, from sending to the last byte. */
-  readonly firstPartMs: number;
-  readonly clock: Clock;
-  readonly fetch?: Fetch | undefined;
   readonly life: Lifetime;
 }
 
@@ -85,36 +68,8 @@ export function embedding(protocol: EmbeddingProtocol, settings: EmbeddingSettin
 
 async function request(protocol: EmbeddingProtocol, settings: EmbeddingSettings, texts: readonly string[], stop: AbortSignal): Promise<Float32Array[]> {
   const { service } = protocol;
-  const { firstPartMs } = settings;
-  const { secrets, send } = await heard(protocol.prepare(stop), stop);
-  const redact = redaction({ secrets, sent: () => texts });
-  const exchange = openExchange({
-    service,
-    clock: settings.clock,
-    redact,
-    accept: "application/json",
-    connectMs: firstPartMs, // headers come only with the result
-    firstPartMs,
-    idleMs: firstPartMs,
-    fetch: settings.fetch,
-    errorOf: (body) => protocol.errorOf(body, redact),
-  });
-  const abort = (): void => exchange.fail(stop.reason);
-  stop.addEventListener("abort", abort, { once: true });
-  try {
-    const answer = await exchange.wait(send(texts, exchange, redact));
-    stop.throwIfAborted();
-    const error = protocol.errorOf(answer, redact);
-    if (error !== undefined) throw error;
-    return checkedVectors(service, protocol.vectorsIn(answer, texts.length, (what) => bad(service, what)), texts.length, settings.dimensions);
-  } catch (error) {
-    if (stop.aborted) throw stop.reason;
-    const reason = exchange.failure?.reason ?? error;
-    throw isMillraceError(reason) ? reason : (protocol.errorOf(reason, redact) ?? reason);
-  } finally {
-    stop.removeEventListener("abort", abort);
-    exchange.close();
-  }
+  const answer = await jsonRequest(protocol, settings, { body: texts, sent: () => texts }, stop);
+  return checkedVectors(service, protocol.vectorsIn(answer, texts.length, (what) => bad(service, what)), texts.length, settings.dimensions);
 }
 
 /** Texts in the groups they are sent in. */

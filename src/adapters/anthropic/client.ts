@@ -33,14 +33,25 @@ export interface AnthropicClient {
   readonly messages: { create(body: StreamedRequest, options: RequestOptions): PromiseLike<AsyncIterable<unknown>> };
 }
 
+/** What is called of a client to count tokens. */
+export interface AnthropicCountingClient {
+  readonly messages: { countTokens(body: CountedRequest, options: RequestOptions): PromiseLike<unknown> };
+}
+
+/** The least of such a request. */
+interface CountedRequest {
+  readonly model: string;
+  readonly messages: readonly unknown[];
+}
+
 /** Where requests go. */
-export interface ConnectionOptions {
+export interface ConnectionOptions<Client = AnthropicClient> {
   /**
    * A client of your own (`@anthropic-ai/sdk` 1, its likes for Bedrock, Vertex and Foundry, or anything with the same method): used
    * as it is, never closed. Excludes the rest. What its `fetch` lets by is not looked at: pages for streams end as `truncated`, and
    * events without a name are lost to it.
    */
-  readonly client?: AnthropicClient;
+  readonly client?: Client;
   /** @default what the environment variable `ANTHROPIC_API_KEY` holds at first use */
   readonly apiKey?: ApiKey;
   /** https, or http on loopback; without `/v1`. @default "https://api.anthropic.com" */
@@ -52,14 +63,14 @@ export interface ConnectionOptions {
 }
 
 /** What one request needs. */
-export interface Connected {
+export interface Connected<Client> {
   readonly secrets: readonly string[];
-  client(exchange: Exchange): AnthropicClient;
+  client(exchange: Exchange): Client | (AnthropicClient & AnthropicCountingClient);
 }
 
 /** Gives a client for each request. */
-export interface Connection {
-  connect(signal?: AbortSignal): Promise<Connected>;
+export interface Connection<Client> {
+  connect(signal?: AbortSignal): Promise<Connected<Client>>;
   close(): Promise<void>;
 }
 
@@ -75,7 +86,7 @@ export function requestOptions(exchange: Exchange): RequestOptions {
 const fieldHeaders = { user_profile_id: "anthropic-user-profile-id", workspace_id: "anthropic-workspace-id" } as const;
 
 /** Checks where requests go; nothing is loaded or read yet. `fields` are those of the request that have no option. */
-export function connection(who: string, options: ConnectionOptions, fields: Readonly<Record<string, unknown>>): Connection {
+export function connection<Client>(who: string, options: ConnectionOptions<Client>, fields: Readonly<Record<string, unknown>>): Connection<Client> {
   const { client, apiKey, baseUrl = "https://api.anthropic.com" } = options;
   if (client !== undefined) {
     const other = (["apiKey", "baseUrl", "headers", "fetch"] as const).find((name) => options[name] !== undefined);

@@ -47,7 +47,7 @@ import type { CacheControl } from "../../wire/anthropic/content.ts";
 import { bodyError, clientError, reportedError } from "../../wire/anthropic/errors.ts";
 import { messagesReader } from "../../wire/anthropic/events.ts";
 import { pausedTurns } from "../../wire/anthropic/paused-turns.ts";
-import { type MessagesRequest, type MessagesSettings, toMessagesRequest } from "../../wire/anthropic/request.ts";
+import { declared, type MessagesRequest, type MessagesSettings, toMessagesRequest } from "../../wire/anthropic/request.ts";
 import { asking, type StandingAsks } from "../../wire/asking.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
@@ -55,7 +55,8 @@ import type { ModelProtocol, TurnSettings } from "../../wire/model-turn.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 import { connection, type ConnectionOptions, requestOptions } from "./client.ts";
 
-export type { AnthropicClient, ConnectionOptions } from "./client.ts";
+export type { AnthropicClient, AnthropicCountingClient, ConnectionOptions } from "./client.ts";
+export { anthropicTokenCounter, type AnthropicTokenCounterOptions } from "./token-counter.ts";
 
 const service = "anthropic";
 
@@ -172,10 +173,7 @@ export function anthropic(options: AnthropicOptions): Model {
 
 /** What a turn may be asked for in other words than the options. */
 function askedFields({ tools = [], toolChoice, output }: StandingAsks<Pick<OutputSchema, "schema">>, { serverTools = [], effort }: AnthropicOptions): Pick<MessagesSettings["fields"], AskedField> {
-  const all = [
-    ...tools.map(({ name, description, parameters }) => ({ name, ...(description === undefined ? {} : { description }), input_schema: parameters })),
-    ...serverTools,
-  ];
+  const all = [...tools.map(declared), ...serverTools];
   const outputConfig = compact<object>({ effort, format: output && { type: "json_schema", schema: output.schema } } as object);
   return {
     output_config: Object.keys(outputConfig).length === 0 ? undefined : outputConfig,

@@ -43,6 +43,11 @@ export interface GeminiEmbeddingsClient {
   readonly models: { embedContent(request: ClientRequest): PromiseLike<unknown> };
 }
 
+/** What is called of a client for `geminiTokenCounter`. */
+export interface GeminiCountingClient {
+  readonly models: { countTokens(request: ClientRequest): PromiseLike<unknown> };
+}
+
 /** Vertex AI instead of the Gemini API. */
 export interface VertexOptions {
   /** With location; neither where an `apiKey` is enough (express mode). */
@@ -123,7 +128,7 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
       const GoogleGenAI = await sdk.get(signal);
       const value = isKeyless ? undefined : await key.get(signal);
       if (made === undefined || made.key !== value) {
-        // it has both methods that the structural types name; a test passes one where they are asked for
+        // it has all the methods that the structural types name; a test passes one where they are asked for
         const client = new GoogleGenAI({ ...settings, ...(value === undefined ? {} : { apiKey: value }), httpOptions: { ...httpOptions } }) as Client;
         made = { key: value, client };
       }

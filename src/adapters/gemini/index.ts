@@ -46,8 +46,9 @@ import { sentTexts, type SystemParts } from "../../wire/turn-input.ts";
 import { connection, type ConnectionOptions, type GeminiClient } from "./client.ts";
 import { checkModel } from "./model-name.ts";
 
-export type { ConnectionOptions, GeminiClient, GeminiEmbeddingsClient, VertexOptions } from "./client.ts";
+export type { ConnectionOptions, GeminiClient, GeminiCountingClient, GeminiEmbeddingsClient, VertexOptions } from "./client.ts";
 export { geminiEmbedder, type GeminiEmbedderOptions } from "./embedder.ts";
+export { geminiTokenCounter, type GeminiTokenCounterOptions } from "./token-counter.ts";
 
 const service = "gemini";
 

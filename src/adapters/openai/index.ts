@@ -38,9 +38,10 @@ import { type ChatOptions, checkResponsesOptions, checkTurnOptions, type Respons
 import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts";
 import { connection, type ConnectionOptions } from "./client.ts";
 
-export type { OpenAIChatClient, OpenAIEmbeddingsClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
+export type { OpenAIChatClient, OpenAICountingClient, OpenAIEmbeddingsClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
 export type { ConnectionOptions } from "./client.ts";
 export { openaiEmbedder, type OpenAIEmbedderOptions } from "./embedder.ts";
+export { openaiTokenCounter, type OpenAITokenCounterOptions } from "./token-counter.ts";
 
 const service = "openai";
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { ModelTool } from "../../core/asked.ts";
 import { MillraceError } from "../../core/errors.ts";
 import type { JsonValue, Part, ToolCallPart, ToolResultPart } from "../../core/part.ts";
 import { cannotTake } from "../cannot-take.ts";
@@ -83,6 +84,11 @@ export interface MessagesSettings {
 
 /** Marks for the cache in one request, the one of the whole request included. */
 const maxCacheMarks = 4;
+
+/** A tool as it is declared. */
+export function declared({ name, description, parameters }: ModelTool): object {
+  return { name, ...(description === undefined ? {} : { description }), input_schema: parameters };
+}
 
 /** The request for these parts; undefined when there is nothing but system text to send. */
 export function toMessagesRequest(parts: readonly Part[], settings: MessagesSettings): MessagesRequest | undefined {

@@ -38,8 +38,13 @@ export interface OpenAIEmbeddingsClient {
   readonly embeddings: { create(body: object, options: object): PromiseLike<unknown> };
 }
 
+/** What is called of a client to count tokens. */
+export interface OpenAICountingClient {
+  readonly responses: { readonly inputTokens: { count(body: object, options: object): PromiseLike<unknown> } };
+}
+
 /** What is called of a client that was made here. */
-export type OpenAIClient = OpenAIResponsesClient & OpenAIChatClient & OpenAIEmbeddingsClient;
+export type OpenAIClient = OpenAIResponsesClient & OpenAIChatClient & OpenAIEmbeddingsClient & OpenAICountingClient;
 
 /** The longest delay a timer takes: the client's own clock never fires before ours. */
 export const maxTimerMs: number = 2 ** 31 - 1;
