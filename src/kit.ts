@@ -7,11 +7,14 @@
  * @module
  */
 // Options: refused when the adapter is built, in one form everywhere.
-export { invalidOption, received, wholeNumber } from "./core/errors.ts";
+export { invalidOption, received, requireProcessors, wholeNumber } from "./core/errors.ts";
 
 // Parts: their types, what no part says otherwise, who may speak as system.
 export { fromBase64, toBase64 } from "./core/base64.ts";
+export { isWholePart } from "./core/content.ts";
 export { joinBytes } from "./core/join-bytes.ts";
+export { checkedJson, checkedMetadata } from "./core/json-border.ts";
+export { readableParts } from "./core/readable.ts";
 export { essence } from "./core/guards.ts";
 export { endingOf, mimeTypeOfName, unknownMimeType } from "./core/mime-types.ts";
 export { noMetadata } from "./core/part.ts";
@@ -40,7 +43,8 @@ export { codeOfStatus } from "./wire/http-status.ts";
 export { kafkaFault } from "./wire/kafka-errors.ts";
 export { networkError, type NetworkFault, networkFault } from "./wire/network-errors.ts";
 export { redisFault } from "./wire/redis-errors.ts";
-export type { ServiceFault } from "./wire/service-fault.ts";
+export { fieldOf, numberOf, textOf } from "./wire/error-fields.ts";
+export { headersIn, type ServiceFault } from "./wire/service-fault.ts";
 export { type Confidential, quotedError, type Redact, redaction } from "./wire/redact.ts";
 export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./wire/retry-hint.ts";
 
@@ -48,13 +52,19 @@ export { type Answered, type HeaderSource, type RetryHint, retryHint } from "./w
 export { askedOf } from "./core/asked.ts";
 export { asks } from "./core/asks.ts";
 export { modelOf } from "./kinds/model.ts";
+export { serviceTokenCounter } from "./kinds/token-counter.ts";
 export { asking, type StandingAsks } from "./wire/asking.ts";
 export { type CalledTool, calledTool } from "./wire/called-tool.ts";
 export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
 export { type Embed, embedding, type EmbeddingProtocol, type EmbeddingSender, type EmbeddingSettings } from "./wire/embedding.ts";
+export { type JsonProtocol, type JsonQuestion, type JsonSender, type JsonSettings } from "./wire/json-request.ts";
 export { jsonLines } from "./wire/json-lines.ts";
+export { requireWhole } from "./wire/strict-finish.ts";
 export { type TextJoin, textJoin } from "./wire/text-join.ts";
+export { checkCountingOptions, type CountingOptions, type CountingProtocol, tokenCounting } from "./wire/token-counting.ts";
+export { mediaBehind, mediaInside, resultText, type WithMedia } from "./wire/tool-media.ts";
+export { cannotTake } from "./wire/cannot-take.ts";
 export { sentTexts, type Spoken, spokenParts, type SystemParts } from "./wire/turn-input.ts";
 
 // Blob stores: keys and chunks that are checked, and contents as parts.

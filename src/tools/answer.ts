@@ -5,7 +5,8 @@
  */
 import { toolResult } from "../core/constructors.ts";
 import { derive } from "../core/derive.ts";
-import { noMetadata, type Part, type ToolCallPart, type ToolResultPart } from "../core/part.ts";
+import { type FinishPart, noMetadata, type Part, type ToolCallPart, type ToolResultPart } from "../core/part.ts";
+import { resultOfMedium } from "../core/result-media.ts";
 import { isReset } from "../core/reset.ts";
 import { isSaid } from "../kinds/said.ts";
 
@@ -24,19 +25,22 @@ export class Answer {
   readonly #rounds: Part[] = [];
   /** Of the round that goes on. */
   #said: Part[] = [];
-  #results = new Map<ToolCallPart, ToolResultPart>();
+  /** By call: the result, and media behind it. */
+  #results = new Map<ToolCallPart, Part[]>();
   #finished = false;
 
   add(part: Part): void {
     if (part.kind === "finish") {
       this.usages.push(part.usage);
       this.#finished = true;
+      if (isRejected(part)) this.#said = [];
       return;
     }
     if (!isSaid(part)) return;
     this.isEmpty = false;
     if (isReset(part)) this.#said = []; // never after a call: what was called cannot be taken back
     else if (part.kind === "toolResult") this.#answer(part);
+    else if (resultOfMedium(part) !== undefined) this.#attach(part);
     else if (part.role === "assistant" && ownWords.has(part.substream)) this.#say(part);
   }
 
@@ -77,7 +81,7 @@ export class Answer {
   #answer(result: ToolResultPart): void {
     const call = this.#open.find(({ id }) => id === result.id);
     if (call === undefined) return;
-    this.#results.set(call, result);
+    this.#results.set(call, [result]);
     this.#finished = false; // the model goes on with it
     if (this.#open.length > 0) return;
     this.#rounds.push(...this.#said, ...this.#resultsInOrder());
@@ -85,9 +89,27 @@ export class Answer {
     this.#results = new Map();
   }
 
-  #resultsInOrder(otherwise?: (call: ToolCallPart) => ToolResultPart): ToolResultPart[] {
+  /** The last result of a round ends it, and media come behind. */
+  #attach(medium: Part): void {
+    const id = resultOfMedium(medium);
+    const open = [...this.#results.values()].find(([result]) => result?.kind === "toolResult" && result.id === id);
+    if (open !== undefined) return void open.push(medium);
+    const result = this.#rounds.findLastIndex((part) => part.kind === "toolResult" && part.id === id);
+    if (result === -1) return;
+    let at = result + 1;
+    while (at < this.#rounds.length && resultOfMedium(this.#rounds[at] ?? medium) === id) at += 1;
+    this.#rounds.splice(at, 0, medium);
+  }
+
+  #resultsInOrder(otherwise?: (call: ToolCallPart) => ToolResultPart): Part[] {
     return this.#said.flatMap((part) => (part.kind === "toolCall" ? (this.#results.get(part) ?? otherwise?.(part) ?? []) : []));
   }
+}
+
+/** An answer of `structured` that did not fit, and was asked for again. */
+function isRejected({ metadata }: FinishPart): boolean {
+  const about: unknown = metadata.structured;
+  return typeof about === "object" && about !== null && "rejected" in about && about.rejected === true;
 }
 
 function unanswered({ id, name }: ToolCallPart): ToolResultPart {

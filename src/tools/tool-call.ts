@@ -7,9 +7,10 @@ import type { Clock } from "../core/clock.ts";
 import { toolResult } from "../core/constructors.ts";
 import { derive } from "../core/derive.ts";
 import { isMillraceError } from "../core/errors.ts";
-import type { JsonValue, Part, ToolCallPart } from "../core/part.ts";
+import type { BytesPart, JsonValue, Part, ToolCallPart, UriPart } from "../core/part.ts";
 import { utf8Length } from "../core/part-size.ts";
 import { runInside } from "../core/pipeline.ts";
+import { resultMedium } from "../core/result-media.ts";
 import type { Scope } from "../core/scope.ts";
 import { timeout } from "../resilience/timeout.ts";
 import type { Tool } from "./tool.ts";
@@ -94,7 +95,7 @@ class Result {
   private readonly call: ToolCallPart;
   private readonly maxBytes: number;
   private readonly values: (string | { readonly json: JsonValue })[] = [];
-  private readonly media: Part[] = [];
+  private readonly media: (BytesPart | UriPart)[] = [];
   private bytes = 0;
 
   constructor(call: ToolCallPart, maxBytes: number) {
@@ -130,11 +131,7 @@ class Result {
 
   parts(): Part[] {
     const { id, name } = this.call;
-    const about = { id };
-    return [
-      toolResult({ id, name, result: this.value() }),
-      ...this.media.map((part) => derive(part, { role: "tool", substream: "", metadata: { ...part.metadata, toolResult: about } })),
-    ];
+    return [toolResult({ id, name, result: this.value() }), ...this.media.map((part) => resultMedium(part, id))];
   }
 
   private value(): JsonValue {

@@ -11,6 +11,7 @@ import { from } from "../core/from.ts";
 import { ignore } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
 import type { Part, ToolCallPart } from "../core/part.ts";
+import { resultOfMedium } from "../core/result-media.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
 import { collect } from "../wire/collect.ts";
@@ -159,10 +160,7 @@ function callsInside(settings: CallSettings, concurrency: number): Processor {
 
 /** The call that a part is a result of. */
 function resultOf(part: Part): string | undefined {
-  if (part.substream !== "") return undefined;
-  if (part.kind === "toolResult") return part.id;
-  const about = part.metadata.toolResult as { readonly id: string } | undefined; // made by ours
-  return about?.id;
+  return part.kind === "toolResult" && part.substream === "" ? part.id : resultOfMedium(part);
 }
 
 /** The calls of a turn that nobody has answered, if the turn ended so that they may be run. */

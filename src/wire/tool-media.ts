@@ -6,7 +6,7 @@
  * @module
  */
 import type { BytesPart, Part, ToolResultPart, UriPart } from "../core/part.ts";
-import { shapeOf } from "./json-shape.ts";
+import { resultOfMedium } from "../core/result-media.ts";
 import type { Spoken } from "./turn-input.ts";
 
 /** A part, and the media that go with it; only results have any. */
@@ -57,5 +57,5 @@ function resultsOf(spoken: readonly Spoken[]): Group[] {
 }
 
 function isMediaOf(part: Part, id: string): part is BytesPart | UriPart {
-  return (part.kind === "bytes" || part.kind === "uri") && part.role === "tool" && shapeOf(part.metadata.toolResult)?.id === id;
+  return resultOfMedium(part) === id;
 }

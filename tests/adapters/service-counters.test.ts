@@ -14,7 +14,7 @@ import { fakeClock } from "../../src/testing/clock.ts";
 import { errorAnswer, htmlAnswer, jsonAnswer, redirectAnswer } from "../../src/testing/wire-answers.ts";
 import { type WireAnswer, type WireServer, wireServer } from "../../src/testing/wire-server.ts";
 import { trimHistory } from "../../src/tools/trim-history.ts";
-import { call, lines, result, says, system } from "./support.ts";
+import { call, lines, result, says, system } from "../tools/support.ts";
 
 const key = "sk-canary-0123456789abcdef";
 const secretText = "the secret ingredient of grandmother's soup";

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryKeyValue } from "../../src/adapters/memory/index.ts";
-import { codec, debug, finish, type FinishReason, isMillraceError, json, MillraceError, type Part, type Processor, retry, status, text } from "../../src/index.ts";
+import { codec, debug, finish, type FinishReason, image, isMillraceError, json, MillraceError, type Part, type Processor, retry, status, text, tool, withTools } from "../../src/index.ts";
 import { approximateTokens } from "../../src/kinds/token-counter.ts";
 import { mockModel } from "../../src/testing/mock-model.ts";
 import { conversation, type ConversationTurn } from "../../src/tools/conversation.ts";
+import { structured } from "../../src/tools/structured.ts";
 import { trimHistory } from "../../src/tools/trim-history.ts";
 import { gate, soon, turns } from "../streams/support.ts";
 import { call, failure, lines, result, says, system } from "./support.ts";
@@ -119,6 +120,30 @@ describe("tools", () => {
     const chat = conversation(model);
     await chat.send("Hi").text();
     expect(chat.history.map((part) => (part.kind === "toolResult" ? part.result : part.kind))).toEqual(["text", "toolCall", "toolCall", "a", "b", "toolCall", "c", "text"]);
+  });
+
+  test("images that a tool answered with stand behind its result, also those of the last one", async () => {
+    const png = (n: number): Part => image(new Uint8Array([n]));
+    const picture = tool({ name: "picture", input: { type: "object", properties: { n: { type: "number" } } }, run: ({ n }: { n: number }) => [text(`picture ${n}`), png(n)] });
+    const shown: string[][] = [];
+    const model = mockModel(({ input, turn }) => {
+      shown.push(lines(input));
+      return turn === 1 ? [1, 2].map((n) => ({ toolCall: { name: "picture", arguments: { n }, id: String(n) } })) : "Seen.";
+    });
+    const chat = conversation(withTools(model, [picture]));
+    await chat.send("show me").text();
+    await chat.send("again").text();
+    expect(shown[2]).toEqual(["user: show me", "call 1", "call 2", "result 1", "tool: bytes", "result 2", "tool: bytes", "assistant: Seen.", "user: again"]);
+    expect(chat.history.flatMap((part) => (part.kind === "bytes" ? [...part.bytes] : []))).toEqual([1, 2]);
+  });
+
+  test("answers of `structured` that did not fit are not in it, the value is", async () => {
+    const model = mockModel([[{ reasoning: "hm" }, "no JSON"], '{"n": 1}', '{"n": 2}']);
+    const chat = conversation(structured(model, { type: "object", properties: { n: { type: "number" } }, required: ["n"] }));
+    expect(await chat.send("one").json()).toEqual({ n: 1 });
+    expect(await chat.send("two").json()).toEqual({ n: 2 });
+    expect(lines(chat.history)).toEqual(["user: one", "assistant: json", "user: two", "assistant: json"]);
+    expect(chat.usage.outputTokens).toBeGreaterThan(4);
   });
 
   test("results that answer no call are left out: every service refuses them", async () => {
