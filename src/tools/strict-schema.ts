@@ -1,8 +1,7 @@
 /**
- * Which JSON Schemas a service can hold a model to, word by word.
+ * Which JSON Schemas may go out as `strict`: a service that knows the word holds the model to them, and refuses others.
  *
- * Source: developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas". Schemas it does not name are taken without `strict`,
- * and refused with it.
+ * Source: developers.openai.com/api/docs/guides/structured-outputs, "Supported schemas".
  *
  * @module
  */
@@ -25,7 +24,7 @@ const formats: ReadonlySet<unknown> = new Set(["date-time", "time", "date", "dur
 
 /**
  * A schema as a model is told it, and whether it can be held to it: if it is an object all of whose fields are required, without others, and
- * so on all the way down, in keywords that the services know. Objects that do not say so are told to have no other fields, where that is all it
+ * so on all the way down, in the keywords of the list. Objects that do not say so are told to have no other fields, where that is all it
  * takes: whatever the model says then is of the schema as it was, too.
  */
 export function toldSchema(schema: JsonSchema): Required<Pick<OutputSchema, "schema" | "strict">> {
@@ -55,12 +54,17 @@ function fits(schema: unknown, level: number, count: Count): boolean {
   if (!isObject(schema)) return false;
   if (schema.$ref !== undefined) return typeof schema.$ref === "string" && /^#(?:\/\$defs\/[^/]+)?$/.test(schema.$ref) && Object.keys(schema).length === 1;
   if (!Object.keys(schema).every((keyword) => keywords.has(keyword)) || schema.$defs !== undefined) return false;
-  const { type, enum: values, anyOf, format } = schema;
+  const { type, enum: values, anyOf, properties, items, format } = schema;
   if (format !== undefined && !formats.has(format)) return false;
   if (Array.isArray(values)) count.enumValues += values.length;
-  if (anyOf !== undefined) return Array.isArray(anyOf) && anyOf.length > 0 && anyOf.every((each) => fits(each, level, count));
+  if (anyOf !== undefined) {
+    const alone = type === undefined && properties === undefined && items === undefined;
+    return alone && Array.isArray(anyOf) && anyOf.length > 0 && anyOf.every((each) => fits(each, level, count));
+  }
   const named: readonly unknown[] = Array.isArray(type) ? type : [type];
-  return named.every((each) => types.has(each)) && (!named.includes("array") || fits(schema.items, level, count)) && (!named.includes("object") || fitsObject(schema, level + 1, count));
+  if (named.includes("array") && !fits(items, level, count)) return false;
+  if (named.includes("object") && !fitsObject(schema, level + 1, count)) return false;
+  return named.every((each) => types.has(each));
 }
 
 function fitsObject({ properties = {}, required = [], additionalProperties }: JsonSchema, level: number, count: Count): boolean {

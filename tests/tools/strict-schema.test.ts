@@ -8,7 +8,7 @@ const nested = (levels: number): JsonSchema => (levels === 1 ? object({}) : obje
 const fields = (count: number): JsonSchema => object(Object.fromEntries(Array.from({ length: count }, (_, i) => [String(i), { type: "null" }])));
 const oneOf = (count: number): JsonSchema => ({ type: "integer", enum: Array.from({ length: count }, (_, i) => i) });
 
-describe("a schema that services can hold a model to", () => {
+describe("a schema that may be strict", () => {
   test.each<[string, JsonSchema]>([
     ["an object without fields", object({})],
     ["each type", object({ a: { type: "string" }, b: { type: "number" }, c: { type: "boolean" }, d: { type: "integer" }, e: { type: "null" }, f: { type: "array", items: { type: "string" } } })],
@@ -42,6 +42,9 @@ describe("a schema that services can hold a model to", () => {
     ["a field that is true", object({ a: true })],
     ["an unknown type", object({ a: { type: "date" } })],
     ["a list of anything", object({ a: { type: "array" } })],
+    ["a choice and fields beside it", object({ a: { properties: { b: {} }, anyOf: [object({})] } })],
+    ["a choice and a type beside it", object({ a: { type: "object", anyOf: [object({})] } })],
+    ["a choice and items beside it", object({ a: { items: {}, anyOf: [object({})] } })],
     ["a choice of none", object({ a: { anyOf: [] } })],
     ["a keyword that services do not know", object({ a: { type: "string", minLength: 1 } })],
     ["a default", object({ a: { type: "string", default: "x" } })],
