@@ -43,9 +43,9 @@ const maxIssueCharacters = 500;
  * Asks a model for a value of a schema, and gives that value.
  *
  * The model may be wrapped, and may be a tool loop: the answer is the assistant's text of the last turn. An answer that does not fit goes
- * back with what is wrong with it, until there have been `attempts`. Services hold the model to the schema (`strict`) where the schema is one
- * that all of them can: an object without optional and further fields all the way down, in the keywords of OpenAI's list. Where it does not
- * say that there are no further fields, the model is told so if that is all it takes.
+ * back with what is wrong with it, until there have been `attempts`. A schema goes out as `strict`, to be held to by the service, where OpenAI
+ * would take it so: an object without optional and further fields all the way down, in keywords of its list. Where it does not say whether
+ * there are further fields, the model is told that there are none, if that is all it takes.
  *
  * Reads:  its whole input, once.
  * Yields: one JSON part of role assistant with the value as the schema made it, before the finish part of its turn. It stands for the text,
