@@ -43,9 +43,11 @@ export interface FaultOutcome {
 export interface TryFaultOptions {
   /** Milliseconds after which what has not happened does not happen. @default 20000 */
   readonly patienceMs?: number;
+  /** Milliseconds between all that will come having been sent and the consumer's abort: time for a client to take in what is no content. @default 0 */
+  readonly settleMs?: number;
   /** Tells the code of errors that are no `MillraceError`. @default it cannot be told */
   readonly codeOf?: CodeOf;
-  /** Rules `patienceMs`, and measures. @default the system's */
+  /** Rules both, and measures. @default the system's */
   readonly clock?: Clock;
 }
 
@@ -72,7 +74,7 @@ const said: readonly string[] = ["Mince ", "the ", "garlic 👩‍🍳."];
  * console.log(wrong.length); // 0
  */
 export async function tryFault(fault: WireFaultCase, voice: WireVoice, client: WireClient, options: TryFaultOptions = {}): Promise<FaultOutcome> {
-  const { patienceMs = 20_000, codeOf = () => undefined, clock = systemClock } = options;
+  const { patienceMs = 20_000, settleMs = 0, codeOf = () => undefined, clock = systemClock } = options;
   const happens = (promise: Promise<unknown>): Promise<boolean> => inTime(clock, patienceMs, promise);
   const frames = voice.frames(said);
   const sound = fault.when === "before content" ? [] : said.slice(0, 2);
@@ -81,7 +83,7 @@ export async function tryFault(fault: WireFaultCase, voice: WireVoice, client: W
   const server = await wireServer({ answer: fault.passes === true ? voice.answer(frames) : answer });
   server.script(answer);
   try {
-    const { texts, end, reason, leftMs } = await meet({ fault, client, server, sound: sound.join(""), clock, happens });
+    const { texts, end, reason, leftMs } = await meet({ fault, client, server, sound: sound.join(""), settleMs, clock, happens });
     const mustClose = answer.fault?.kind === "stall" && end.how !== "hangs";
     const closedMs = mustClose && (await happens(Promise.all(server.requests.map(({ closed }) => closed)))) ? clock.now() - leftMs : undefined;
     const findings: FaultFinding[] = [
@@ -118,11 +120,12 @@ interface Met {
   readonly server: WireServer;
   /** What comes before the fault. */
   readonly sound: string;
+  readonly settleMs: number;
   readonly clock: Clock;
   happens(promise: Promise<unknown>): Promise<boolean>;
 }
 
-async function meet({ fault, client, server, sound, clock, happens }: Met): Promise<Meeting> {
+async function meet({ fault, client, server, sound, settleMs, clock, happens }: Met): Promise<Meeting> {
   const controller = new AbortController();
   const reason = new Error("the consumer has had enough");
   const itsClock = fakeClock();
@@ -146,6 +149,7 @@ async function meet({ fault, client, server, sound, clock, happens }: Met): Prom
   const goOn = async (request: Promise<WireRequest>): Promise<void> => {
     await (await request).answered;
     await arrived.promise;
+    if (fault.leaves === "abort" && settleMs > 0) await clock.sleep(settleMs);
     if (fault.leaves === "abort" && !isOver) {
       leftMs = clock.now();
       controller.abort(reason);

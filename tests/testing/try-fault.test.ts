@@ -211,6 +211,28 @@ describe("a client is right", () => {
     }
   });
 
+  test("that is left time before it is aborted, as long as it is to be", async () => {
+    const clock = fakeClock();
+    const signalled = Promise.withResolvers<AbortSignal>();
+    const outcome = tryFault(
+      caseOf("the consumer aborts", "after content"),
+      voice,
+      async function* (asked) {
+        for await (const text of credulous(asked)) {
+          if (text === "the ") signalled.resolve(asked.signal);
+          yield text;
+        }
+      },
+      { clock, settleMs: 100, patienceMs: 1_000 },
+    );
+    const signal = await signalled.promise;
+    await clock.advance(99);
+    expect(signal.aborted).toBe(false);
+    while (!signal.aborted) await clock.advance(1); // the answer may have been sent later than it was heard
+    await outcome;
+    expect(clock.now()).toBeGreaterThanOrEqual(100);
+  });
+
   test("that passes on the reason of an abort", async () => {
     for (const when of ["before content", "after content"] as const) {
       const reasonable: WireClient = async function* (asked) {
