@@ -5,8 +5,9 @@ import type { Part } from "../../src/core/part.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { seeded, type Split, splitBytes } from "../../src/testing/split-bytes.ts";
 import { wireServer } from "./checked-server.ts";
-import type { FaultyApi } from "./model-faults.ts";
+import type { FaultyApi, FaultyOptions } from "./model-faults.ts";
 import { collect, input, prompt } from "./openai/support.ts";
+import { plainReading, type Reading } from "./plain-reading.ts";
 
 /** One, two, three and four bytes a character, and one character of several code points. */
 const deltas = ["Grüße ", "aus 東京 ", "👩‍👩‍👧‍👦", "\r\n\u2028", "\u0000end"];
@@ -19,11 +20,7 @@ export interface BytesApi extends FaultyApi {
   readonly lineEnds: readonly LineEnd[];
   /** An answer with everything in it, to be mutated. @default one of text */
   rich?(lineEnd: LineEnd): string[];
-  /** What the bytes of a whole answer hold somewhere. */
-  readonly end: RegExp;
 }
-
-const hasEnd = (api: BytesApi, bytes: Uint8Array): boolean => api.end.test(new TextDecoder().decode(bytes));
 
 /** A body in exactly these pieces, as a client might receive it. */
 export const bodyOf = (pieces: Iterable<Uint8Array>, type = "text/event-stream"): typeof fetch => async () => {
@@ -46,6 +43,19 @@ export function modelBytes(api: BytesApi): void {
   const framesOf = (texts: readonly string[], lineEnd: LineEnd = "\n"): string[] => api.voice.frames(texts, { lineEnd, comment: "ping" });
   const wire = (lineEnd: LineEnd): Uint8Array => new TextEncoder().encode(framesOf(deltas, lineEnd).join(""));
   const reply = (pieces: Iterable<Uint8Array>): Promise<Part[]> => collect(api.model("http://127.0.0.1:1", { fetch: bodyOf(pieces, api.contentType) })(input(prompt)));
+  const readingOf = (bytes: Uint8Array): Reading => plainReading(api.path, api.contentType, bytes);
+  /** The texts of an answer, and how it failed if it did; one that did not ends with a finish part. */
+  const outcomeOf = async (pieces: Iterable<Uint8Array>, options: FaultyOptions = {}): Promise<{ readonly texts: readonly string[]; readonly error: unknown }> => {
+    const texts: string[] = [];
+    let last: Part | undefined;
+    try {
+      for await (last of api.model("http://127.0.0.1:1", { ...options, fetch: bodyOf(pieces, api.contentType) })(input(prompt))) if (last.kind === "text" && last.substream === "") texts.push(last.text);
+    } catch (error) {
+      return { texts, error };
+    }
+    expect(last?.kind).toBe("finish");
+    return { texts, error: undefined };
+  };
 
   describe(`${api.name}: the same bytes give the same parts`, () => {
     const splits: readonly Split[] = ["whole", 1, 2, 7];
@@ -58,9 +68,9 @@ export function modelBytes(api: BytesApi): void {
       }
     }
 
-    test(`cut by chance, ${runs} seeds`, async () => {
+    test(`cut by chance, ${runs * 5} seeds`, async () => {
       const whole = await reply([wire("\r\n")]);
-      for (let seed = 1; seed <= runs; seed += 1) {
+      for (let seed = 1; seed <= runs * 5; seed += 1) {
         expect(await reply(splitBytes(wire("\r\n"), { seed })), `seed ${seed}`).toEqual(whole);
       }
     });
@@ -76,18 +86,10 @@ export function modelBytes(api: BytesApi): void {
       const whole = wire("\n");
       const step = Math.max(1, Math.floor(whole.length / (runs * 5)));
       for (let length = 0; length < whole.length; length += step) {
-        const said: string[] = [];
-        let complete = false;
-        try {
-          for await (const part of api.model("http://127.0.0.1:1", { fetch: bodyOf([whole.subarray(0, length)], api.contentType) })(input(prompt))) {
-            if (part.kind === "text") said.push(part.text);
-            complete = part.kind === "finish";
-          }
-        } catch (error) {
-          expect(isMillraceError(error), `${length} bytes`).toBe(true);
-        }
-        expect(said, `${length} bytes`).toEqual(deltas.slice(0, said.length));
-        if (complete) expect(hasEnd(api, whole.subarray(0, length)), `${length} bytes`).toBe(true);
+        const { texts, error } = await outcomeOf([whole.subarray(0, length)]);
+        expect(error === undefined || isMillraceError(error), `${length} bytes`).toBe(true);
+        expect(texts, `${length} bytes`).toEqual(deltas.slice(0, texts.length));
+        if (error === undefined) expect(readingOf(whole.subarray(0, length)), `${length} bytes`).toEqual({ text: deltas.join(""), complete: true });
       }
     });
 
@@ -106,18 +108,18 @@ export function modelBytes(api: BytesApi): void {
     const outcomes = new Map<string, number>();
     for (let round = 0; round < runs * 5; round += 1) {
       const bytes = mutated(sound, random);
+      const reading = readingOf(bytes);
+      const { texts, error } = await outcomeOf(splitBytes(bytes, { seed: round }), { clock });
       let outcome = "complete";
-      try {
-        const parts = await collect(api.model("http://127.0.0.1:1", { clock, fetch: bodyOf(splitBytes(bytes, { seed: round }), api.contentType) })(input(prompt)));
-        expect(parts.at(-1)?.kind).toBe("finish");
-        // Nothing is lost unsaid: a mutation may change words or repeat them, but only an answer with its terminal event is whole.
-        expect(hasEnd(api, bytes), `round ${round}`).toBe(true);
-      } catch (error) {
-        if (!isMillraceError(error)) throw error;
-        const inner = error.code === "interrupted" ? error.cause : error;
-        if (!isMillraceError(inner)) throw inner;
-        outcome = inner.code;
-        for (const message of [error.message, inner.message]) {
+      if (error === undefined) {
+        // A mutation may change words or repeat them; whatever the events then say, all of it is there.
+        expect({ text: texts.join(""), complete: true }, `round ${round}`).toEqual(reading);
+      } else {
+        const fault = isMillraceError(error, "interrupted") ? error.cause : error;
+        if (!isMillraceError(error) || !isMillraceError(fault)) throw error;
+        outcome = fault.code;
+        expect(reading.text.startsWith(texts.join("")), `round ${round}`).toBe(true);
+        for (const message of [error.message, fault.message]) {
           expect(message).not.toContain(api.apiKey);
           expect(message).not.toContain(prompt.slice(0, 24));
         }
@@ -151,26 +153,26 @@ export function modelBytes(api: BytesApi): void {
   });
 }
 
-/** Cut, repeated, swapped or overwritten somewhere. */
+/** Cut, repeated, overwritten, shortened or swapped somewhere, or with a line end where there was none. */
 function mutated(bytes: Uint8Array, random: () => number): Uint8Array {
   const copy = Uint8Array.from(bytes);
   const at = (): number => Math.floor(random() * copy.length);
-  switch (Math.floor(random() * 5)) {
+  const from = at();
+  const to = from + Math.floor(random() * 60);
+  switch (Math.floor(random() * 6)) {
     case 0:
-      return copy.subarray(0, at());
-    case 1: {
-      const from = at();
-      return Uint8Array.of(...copy.subarray(0, from), ...copy.subarray(Math.max(0, from - 80)));
-    }
+      return copy.subarray(0, from);
+    case 1:
+      return Uint8Array.of(...copy.subarray(0, to), ...copy.subarray(from));
     case 2:
       for (let count = 0; count < 4; count += 1) copy[at()] = Math.floor(random() * 256);
       return copy;
-    case 3: {
-      const from = at();
-      return Uint8Array.of(...copy.subarray(0, from), ...copy.subarray(from + Math.floor(random() * 60)));
-    }
+    case 3:
+      return Uint8Array.of(...copy.subarray(0, from), ...copy.subarray(to));
+    case 4:
+      return Uint8Array.of(...copy.subarray(0, from), ...copy.subarray(to, to + 60), ...copy.subarray(from, to), ...copy.subarray(to + 60));
     default:
-      copy[at()] = 10;
+      copy[from] = 10;
       return copy;
   }
 }

@@ -11,7 +11,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runtimes } from "../runtimes/run.ts";
-import { root } from "../tools/side-folder.ts";
+import { root } from "../scripts/side-folder.ts";
 import { abortMsOf, type Cell, cellsOf } from "./cells.ts";
 import { providers, versionOf } from "./clients.ts";
 import { matrixOf, type Run } from "./matrix.ts";

@@ -91,5 +91,4 @@ export const bytes: BytesApi = {
   contentType: "text/event-stream",
   lineEnds: ["\n", "\r\n", "\r"],
   rich: (lineEnd) => framesOf(rich, { lineEnd }),
-  end: /message_stop/,
 };

@@ -110,5 +110,4 @@ export const bytes: BytesApi = {
   contentType: "text/event-stream",
   lineEnds: ["\n", "\r\n", "\r"],
   rich: (lineEnd) => geminiFrames(rich, { lineEnd }),
-  end: /"finishReason"/,
 };

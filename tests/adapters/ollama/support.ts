@@ -72,7 +72,6 @@ export const bytes: BytesApi = {
   contentType: "application/x-ndjson",
   lineEnds: ["\n", "\r\n"],
   voice: { ...ollamaVoice, frames: (said, style) => ollamaVoice.frames(said, style).flatMap((each) => [style?.lineEnd ?? "\n", each]) },
-  end: /"done":true/,
 };
 
 /** An answer that does not end: whoever has seen enough of it must close the connection. */

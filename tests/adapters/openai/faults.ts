@@ -76,5 +76,4 @@ export const bytesApi = (api: Api, service = "openai"): BytesApi => ({
   ...faultyApi(api, service),
   contentType: "text/event-stream",
   lineEnds: ["\n", "\r\n", "\r"],
-  end: api.path.endsWith("/responses") ? /response\.(?:completed|incomplete)/ : /"finish_reason":"|\[DONE\]/,
 });
