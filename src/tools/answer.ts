@@ -28,11 +28,14 @@ export class Answer {
   /** By call: the result, and media behind it. */
   #results = new Map<ToolCallPart, Part[]>();
   #finished = false;
+  /** The service took its turn back: nobody runs what was called in it. */
+  #withheld = false;
 
   add(part: Part): void {
     if (part.kind === "finish") {
       this.usages.push(part.usage);
       this.#finished = true;
+      this.#withheld = part.reason === "refusal" || part.reason === "content_filter";
       if (isRejected(part)) this.#said = [];
       return;
     }
@@ -46,12 +49,12 @@ export class Answer {
 
   /** Nothing is missing: whoever reads no further has all of it. */
   get isWhole(): boolean {
-    return this.#finished && this.#open.length === 0;
+    return this.#finished && (this.#withheld || this.#open.length === 0);
   }
 
-  /** All of it, when it has ended; calls that nobody answered are the last. */
+  /** All of it, when it has ended; calls that the caller is to answer are the last. */
   get parts(): readonly Part[] {
-    return [...this.#rounds, ...this.#said, ...this.#resultsInOrder()];
+    return [...this.#rounds, ...this.#said, ...this.#resultsInOrder(this.#withheld ? unanswered : undefined)];
   }
 
   /**

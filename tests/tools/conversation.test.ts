@@ -152,6 +152,22 @@ describe("tools", () => {
     expect(lines(chat.history)).toEqual(["user: Hi", "call 1", "result 1", "assistant: ok"]);
   });
 
+  test("that are called in a turn which the service withholds are run by nobody: the calls are answered for, and the talk goes on", async () => {
+    let ran = 0;
+    const time = tool({ name: "time", description: "The time.", run: () => `${(ran += 1)}` });
+    for (const reason of ["refusal", "content_filter"] as const) {
+      const model = mockModel([["Let me see.", { toolCall: { name: "time", id: "1" } }, { finish: reason }], "Fine."]);
+      const chat = conversation(withTools(model, [time]));
+      await chat.send("What time is it?").collect();
+      expect(lines(chat.history)).toEqual(["user: What time is it?", "assistant: Let me see.", "call 1", "result 1 failed"]);
+      expect(await chat.send("And you?").text()).toBe("Fine.");
+    }
+    expect(ran).toBe(0);
+    const chat = conversation(saying([call("1"), ended("refusal")]));
+    await read(chat.send("Hi"), 2);
+    expect(lines(chat.history)).toEqual(["user: Hi", "call 1", "result 1 failed"]); // left behind its last finish part
+  });
+
   test("may be the caller's: the next input brings the results, and nothing goes on without them", async () => {
     const model = mockModel([[{ toolCall: { name: "time", id: "1" } }, { toolCall: { name: "zone", id: "2" } }], "Noon."]);
     const chat = conversation(model);
