@@ -37,7 +37,10 @@ export interface ConversationOptions {
   readonly trim?: Processor;
   /** Of an answer that was cut, keeps text, marked with `metadata.conversation.interrupted`, and rounds in which a tool has answered. @default false */
   readonly keepPartial?: boolean;
-  /** Keeps the history between programs, but for system parts. Of two that go on with one conversation at once the last to write wins. */
+  /**
+   * Keeps the history between programs, but for system parts. A stream ends, and is left, once its turn is written; an abort does not wait
+   * for that. Of two that go on with one conversation at once the last to write wins.
+   */
   readonly store?: HistoryStore;
   /** Which conversation of the store; needed with one. */
   readonly id?: string;
