@@ -252,3 +252,7 @@ test("what a service cannot take is refused before any request", async () => {
   await expect(count([audio(new Uint8Array(4))])).rejects.toMatchObject({ code: "invalid_input", message: expect.stringContaining("audio/wav") as string });
   expect(server.connections).toBe(0);
 });
+
+test("a name of a model that leads elsewhere is refused where it becomes part of an address", () => {
+  for (const model of ["../files", "a/../b", "a?b"]) expect(() => geminiTokenCounter({ model, apiKey: key })).toThrow(/^geminiTokenCounter: model must be a name that fits an address/);
+});
