@@ -7,7 +7,7 @@
  * @module
  */
 // Options: refused when the adapter is built, in one form everywhere.
-export { invalidOption, received, requireProcessors, wholeNumber } from "./core/errors.ts";
+export { invalidOption, received, wholeNumber } from "./core/errors.ts";
 
 // Parts: their types, what no part says otherwise, who may speak as system.
 export { fromBase64, toBase64 } from "./core/base64.ts";

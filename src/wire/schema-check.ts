@@ -9,8 +9,11 @@ import { lazyClient } from "./sdk.ts";
 export type SchemaIssues = readonly { readonly path: string; readonly message: string }[];
 
 interface Validator {
-  validate(value: unknown): { readonly valid: boolean; readonly errors: readonly { readonly instanceLocation: string; readonly error: string }[] };
+  validate(value: unknown): { readonly valid: boolean; readonly errors: readonly { readonly instanceLocation: string; readonly keyword: string; readonly error: string }[] };
 }
+
+/** What these report is said again by the issue inside, at its own place. */
+const carriers: ReadonlySet<string> = new Set(["properties", "patternProperties", "additionalProperties", "unevaluatedProperties", "items", "prefixItems", "unevaluatedItems", "additionalItems", "allOf", "$ref", "dependentSchemas", "if"]);
 
 /** What the package says where the schema is `false`. */
 const notAllowed = "False boolean schema.";
@@ -32,11 +35,9 @@ export function schemaCheck(who: string, schema: Readonly<Record<string, unknown
   return async (value) => {
     const { valid, errors } = (await validator.get()).validate(value);
     if (valid) return [];
-    // An issue of a field comes again as one of each object around it; the innermost says it best.
-    const places = errors.map(({ instanceLocation }) => instanceLocation);
-    const innermost = errors.filter(({ instanceLocation: at }) => !places.some((other) => other.startsWith(`${at}/`)));
+    const own = errors.filter(({ keyword }) => !carriers.has(keyword));
     // A property that does not fit is one that `additionalProperties: false` does not know either.
-    const meant = innermost.filter(({ instanceLocation: at, error }) => error !== notAllowed || !innermost.some((other) => other.instanceLocation === at && other.error !== notAllowed));
+    const meant = own.filter(({ instanceLocation: at, error }) => error !== notAllowed || !own.some((other) => other.error !== notAllowed && `${other.instanceLocation}/`.startsWith(`${at}/`)));
     return meant.map(({ instanceLocation, error }) => ({ path: pathOf(instanceLocation), message: error === notAllowed ? "is not allowed" : error }));
   };
 }

@@ -313,6 +313,15 @@ describe("what the processor gets", () => {
     expect(parts[0]).toMatchObject({ type: "error", error: { code: "invalid_input" } });
   });
 
+  test.each([
+    [{ type: "auto" }, {}],
+    [{ type: "none" }, { toolChoice: "none" }],
+  ] as const)("the choice %j without tools", async (toolChoice, asked) => {
+    const model = mockModel(["ok"]);
+    await streamed(model, { toolChoice });
+    expect(model.calls[0]?.asked).toEqual(asked);
+  });
+
   test("models within are asked for tools, choice and schema; what they are not asked is a warning", async () => {
     const model = mockModel(["ok"]);
     const parts = await streamed(model, {
@@ -349,7 +358,7 @@ test("names itself, and says which addresses it takes", () => {
 });
 
 test.each([
-  ["argument 1", "no function", {}],
+  ["processor", "no function", {}],
   ["modelId", giving([]), { modelId: "" }],
   ["provider", giving([]), { provider: "" }],
 ])("a bad %s is refused when the model is made", (name, processor, options) => {

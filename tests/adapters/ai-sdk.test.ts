@@ -229,11 +229,11 @@ describe("an answer", () => {
       uri("https://example.com/a.png", "image/png", assistant),
       bytes(Uint8Array.of(9), "image/png", thought),
       toolCall({ id: "c1", name: "look", arguments: { at: 1 } }, { metadata: { example: { sign: "x" } } }),
-      toolCall({ id: "c2", name: "look", arguments: {} }),
       toolCall({ id: "c3", name: "look", arguments: { id: 9007199254740992 } }, { metadata: { aiSdk: { arguments: '{"id":9007199254740993}' } } }),
       json({ type: "tool-call", toolCallId: "p1", toolName: "search", input: "{}", providerExecuted: true }, source),
       json({ type: "tool-result", toolCallId: "p1", toolName: "search", result: { hits: 1 } }, source),
       json({ type: "custom", kind: "example.thing" }, { ...source, metadata: { example: { data: "z" } } }),
+      toolCall({ id: "c2", name: "look", arguments: {} }), // behind the rest, as are those that do not parse
     ]);
     expect(rest.at(-1)).toMatchObject({
       kind: "finish",
@@ -292,6 +292,16 @@ describe("an answer", () => {
   test("that was cut within a tool call is no answer", async () => {
     const cut = { type: "finish", usage, finishReason: { unified: "length", raw: "max_tokens" } } as const;
     expect((await ask([{ type: "tool-input-start", id: "c1", toolName: "look" }, cut])).error).toMatchObject({ code: "truncated" });
+    expect((await ask([{ type: "tool-call", toolCallId: "c1", toolName: "look", input: '{"at"' }, cut])).error).toMatchObject({ code: "truncated" });
+  });
+
+  test.each(["", '{"at"'])("that was cut within a tool call, which the provider ends with %j, brings no call", async (args) => {
+    const call = { type: "tool-call", toolCallId: "c1", toolName: "look", input: args } as const;
+    const cut = await ask([...begun(["Hi"]), call, { type: "error", error: Object.assign(new Error("Response stream ended without a finish reason."), { name: "AI_InvalidResponseDataError" }) }]);
+    expect(cut.error).toMatchObject({ code: "interrupted", cause: { code: "truncated" } });
+    expect(cut.parts.map(({ kind }) => kind)).toEqual(["text"]);
+    const whole = await ask([call, end]);
+    expect(whole.parts).toMatchObject([{ kind: "toolCall", arguments: args === "" ? {} : args }, { kind: "finish" }]);
   });
 
   test("is read to the end of its stream, so that what works there does, and its first finish counts", async () => {
@@ -352,6 +362,9 @@ describe("errors", () => {
     ["a RetryInfo", apiCallError(429, "later", { isRetryable: true, responseBody: '{"error":{"details":[{"@type":"x/RetryInfo","retryDelay":"3s"}]}}' }), { retryAfterMs: 3_000 }],
     ["503", apiCallError(503, "busy"), { code: "unavailable", retryable: true }],
     ["a host that cannot be reached", apiCallError(undefined, "Cannot connect to API", { cause: new TypeError("fetch failed", { cause: Object.assign(new Error("x"), { code: "ECONNREFUSED" }) }) }), { code: "unavailable", retryable: true }],
+    ["a good answer that is cut", apiCallError(200, "Failed to process successful response", { cause: new TypeError("terminated", { cause: Object.assign(new Error("x"), { code: "UND_ERR_SOCKET" }) }) }), { code: "unavailable", retryable: true }],
+    ["a good answer that is none", apiCallError(200, "Invalid JSON response"), { code: "bad_response", retryable: true }],
+    ["a stream that has no end", Object.assign(new Error("Response stream ended without a finish reason."), { name: "AI_InvalidResponseDataError" }), { code: "truncated", retryable: true }],
     ["a certificate that is no good", Object.assign(new TypeError("fetch failed"), { cause: Object.assign(new Error("x"), { code: "CERT_HAS_EXPIRED" }) }), { code: "unavailable", retryable: false }],
     ["a key that is missing", Object.assign(new Error("OpenAI API key is missing"), { name: "AI_LoadAPIKeyError" }), { code: "missing_config" }],
     ["JSON that does not parse", Object.assign(new Error("JSON parsing failed"), { name: "AI_JSONParseError", text: quoted }), { code: "bad_response" }],

@@ -6,14 +6,14 @@ import { embedderContract } from "../../src/testing/contracts/embedder.ts";
 import { mockEmbedder } from "../../src/testing/mock-embedder.ts";
 
 /** Embeddings as LangChain has them, over ours, with a record of the calls. */
-function recorded(answer?: (texts: readonly string[]) => unknown): LangChainEmbeddings & { readonly calls: (readonly string[])[] } {
+function recorded(answer?: (texts: readonly string[]) => unknown): LangChainEmbeddings & { readonly calls: (readonly [method: string, texts: readonly string[]])[] } {
   const backend = mockEmbedder();
-  const calls: (readonly string[])[] = [];
-  const ask = async (texts: readonly string[]): Promise<unknown> => {
-    calls.push(texts);
+  const calls: (readonly [method: string, texts: readonly string[]])[] = [];
+  const ask = async (method: string, texts: readonly string[]): Promise<unknown> => {
+    calls.push([method, texts]);
     return answer === undefined ? (await backend.embed(texts)).map((vector) => [...vector]) : answer(texts);
   };
-  return { calls, embedDocuments: ask, embedQuery: async (text) => (((await ask([text])) as unknown[] | undefined) ?? [])[0] };
+  return { calls, embedDocuments: (texts) => ask("embedDocuments", texts), embedQuery: async (text) => (((await ask("embedQuery", [text])) as unknown[] | undefined) ?? [])[0] };
 }
 
 for (const texts of ["documents", "queries"] as const) {
@@ -27,7 +27,7 @@ test("LangChain's own class of embeddings fits, and documents are asked for toge
   const embeddings = recorded();
   await langchainEmbedder(embeddings).embed(["a", "b"]);
   await langchainEmbedder(embeddings, { texts: "queries", concurrency: 1 }).embed(["a", "b"]);
-  expect(embeddings.calls).toEqual([["a", "b"], ["a"], ["b"]]);
+  expect(embeddings.calls).toEqual([["embedDocuments", ["a", "b"]], ["embedQuery", ["a"]], ["embedQuery", ["b"]]]);
 });
 
 test.each([
@@ -49,7 +49,7 @@ test("an empty text is refused before any call; a status gives its code after on
   await expect(embedder.embed(["a", ""])).rejects.toMatchObject({ code: "invalid_input" });
   expect(embeddings.calls).toEqual([]);
   await expect(embedder.embed(["a"])).rejects.toMatchObject({ code: "rate_limited", status: 429 });
-  expect(embeddings.calls).toEqual([["a"]]);
+  expect(embeddings.calls).toEqual([["embedDocuments", ["a"]]]);
 });
 
 test("a call that does not come back is a timeout, and an abort does not wait for it", async () => {

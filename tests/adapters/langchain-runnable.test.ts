@@ -200,6 +200,7 @@ describe("what it gives", () => {
         status("working"),
         debug("d"),
         toolCall({ id: "c", name: "f", arguments: { a: 1 } }),
+        toolCall({ id: "d", name: "g", arguments: {} }),
         finish({ reason: "tool_calls", model: "m-1", usage: { inputTokens: 10, outputTokens: 2, cacheReadTokens: 4 } }),
         toolResult({ id: "c", name: "f", result: "x" }),
         text("Hel", assistant),
@@ -211,7 +212,8 @@ describe("what it gives", () => {
     );
     for (const message of [await runnable.invoke("a"), await gathered(await runnable.stream("a"))]) {
       expect(message.content).toBe('Hello {"n":1}');
-      expect(message.tool_calls).toMatchObject([{ id: "c", name: "f", args: { a: 1 } }]);
+      expect(message.tool_calls).toMatchObject([{ id: "c", name: "f", args: { a: 1 } }, { id: "d", name: "g", args: {} }]);
+      expect(message.tool_call_chunks).toMatchObject([{ index: 0 }, { index: 1 }]);
       expect(message.usage_metadata).toMatchObject({ input_tokens: 30, output_tokens: 5, total_tokens: 35, input_token_details: { cache_read: 4 }, output_token_details: { reasoning: 1 } });
       expect(message.response_metadata).toMatchObject({ finish_reason: "stop", model_name: "m-1" });
     }

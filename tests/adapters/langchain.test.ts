@@ -116,6 +116,12 @@ describe("what an answer holds", () => {
     expect(calls.at(-1)?.arguments).toBe('{"a":');
   });
 
+  test("a message that comes whole gives its calls too, those with arguments that LangChain could not parse as text", async () => {
+    const message = new AIMessage({ content: "a", tool_calls: [{ id: "x", name: "f", args: { a: 1 } }], invalid_tool_calls: [{ id: "y", name: "g", args: '{"a":', error: "no JSON" }] });
+    const runnable = { invoke: async () => message, stream: async () => { throw new Error("is not asked for"); } };
+    expect(await run(langchain(runnable, { stream: false }), "hi").collect()).toMatchObject([{ text: "a" }, { id: "x", arguments: { a: 1 } }, { id: "y", name: "g", arguments: '{"a":' }, { kind: "finish" }]);
+  });
+
   test("an answer that is cut within a call gives no call, nor does one that was withheld", async () => {
     const cut = await ask([piece(0, "{}", { id: "a", name: "f" }), ending("length")]);
     expect([cut.parts, cut.error]).toMatchObject([[], { code: "truncated" }]);
@@ -161,7 +167,7 @@ describe("what a service wants back of its reasoning", () => {
     { content: [{ type: "thinking", thinking: "Let ", index: 0 }], response_metadata: { model_provider: "anthropic" } },
     { content: [{ type: "thinking", thinking: "me.", index: 0 }], response_metadata: { model_provider: "anthropic" } },
     { content: [{ type: "thinking", signature: "c2ln", index: 0 }], response_metadata: { model_provider: "anthropic" } },
-    { content: [{ type: "redacted_thinking", data: "b3BhcXVl", index: 1 }], response_metadata: { model_provider: "anthropic" } },
+    { content: [{ type: "redacted_thinking", data: "b3BhcXVl", index: 0 }], response_metadata: { model_provider: "anthropic" } },
     { content: [{ type: "text", text: "Yes", index: 2 }] },
     { content: [{ type: "text", text: ".", index: 2 }], additional_kwargs: { signatures: ["s1"] } },
     piece(3, "{}", { id: "c1", name: "now" }),
@@ -174,7 +180,7 @@ describe("what a service wants back of its reasoning", () => {
     const { messages } = await ask([ending()], [prompt, ...kept(parts), toolResult({ id: "c1", name: "now", result: { hour: 12 } })]);
     expect(messages.map(briefly)).toEqual([
       ["human", prompt],
-      ["ai", [{ type: "thinking", thinking: "Let me.", signature: "c2ln", index: 0 }, { type: "redacted_thinking", data: "b3BhcXVl", index: 1 }, { type: "text", text: "Yes." }]],
+      ["ai", [{ type: "thinking", thinking: "Let me.", signature: "c2ln", index: 0 }, { type: "redacted_thinking", data: "b3BhcXVl", index: 0 }, { type: "text", text: "Yes." }]],
       ["tool", '{"hour":12}'],
     ]);
     expect(messages[1]).toMatchObject({ tool_calls: [{ id: "c1", name: "now", args: {} }], additional_kwargs: { signatures: ["s1"] } });
@@ -323,10 +329,10 @@ describe("other runnables", () => {
     const service = new Service().script(...said("a")).script(...said("b"));
     const model = new ScriptedChatModel(service);
     for (const runnable of [model.withConfig({ tags: ["t"] }).withRetry({ stopAfterAttempt: 1 }), RunnableLambda.from((said: string) => said).pipe(model)] as const) {
-      const { error } = await failing(langchain(runnable as Runnable)(input("hi")));
+      const { error } = await failing(langchain(runnable as Runnable)(input(text("a", { role: "assistant" }), "hi")));
       expect(error).toMatchObject({ cause: { code: "truncated" } });
     }
-    expect(service.requests.map(({ messages }) => messages.map(briefly))).toEqual([[["human", "hi"]], [["human", "hi"]]]);
+    expect(service.requests.map(({ messages }) => messages.map(briefly))).toEqual([[["ai", "a"], ["human", "hi"]], [["human", "ahi"]]]);
   });
 
   test("values come as JSON; those that grow are asked for with stream: false", async () => {

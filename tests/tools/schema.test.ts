@@ -43,6 +43,12 @@ describe("a schema", () => {
     });
   });
 
+  test("says what is missing at the top also where something inside is wrong", async () => {
+    const { check } = checkedSchema("t", "input", { type: "object", properties: { city: { type: "string" }, days: { type: "array", items: { type: "number" } } }, required: ["city"], additionalProperties: false });
+    expect(await check({ turn: 1 })).toEqual({ ok: false, issues: expect.stringMatching(/^[^;]*"city"[^;]*; turn: is not allowed$/) });
+    expect(await check({ city: "Oslo", days: [1, "two"] })).toEqual({ ok: false, issues: expect.stringMatching(/^days\.1: [^;]*$/) });
+  });
+
   test("may take its time, and says at most 300 characters", async () => {
     const slow = z.object({ n: z.number().refine(async (n) => n > 1, "too small ".repeat(100)) });
     const result = await checkedSchema("t", "input", slow).check({ n: 0 });

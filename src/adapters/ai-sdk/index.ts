@@ -19,7 +19,7 @@
  * | --- | --- |
  * | `text-delta`, `reasoning-delta` | text; on `reasoning` |
  * | `text-end`, `reasoning-end` with data | `""` behind the block, with that as metadata |
- * | `tool-call` | tool call; one that the provider ran itself: JSON on `sources` |
+ * | `tool-call` | tool call, before the finish part if its input is empty or no JSON; one that the provider ran itself: JSON on `sources` |
  * | `file`, `reasoning-file` | bytes or address |
  * | `source`, `custom`, `tool-result`, `tool-approval-request`, citations of a text | JSON on `sources` |
  * | `stream-start` | its warnings on `status` |
@@ -40,10 +40,9 @@
 import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { readableParts } from "../../core/readable.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { reportedError, thrownError } from "../../wire/ai-sdk/errors.ts";
-import { sdkReader } from "../../wire/ai-sdk/events.ts";
+import { sdkReader, streamParts } from "../../wire/ai-sdk/events.ts";
 import { checkAddresses, type PromptMessage, toPrompt } from "../../wire/ai-sdk/prompt.ts";
 import type { ProviderData, SpecificationVersion } from "../../wire/ai-sdk/shapes.ts";
 import { asking } from "../../wire/asking.ts";
@@ -154,9 +153,7 @@ export function aiSdk(model: AiSdkModel, options: AiSdkOptions = {}): Model {
         async send(body, { signal }) {
           checkAddresses(who, body.prompt, await model.supportedUrls);
           signal.throwIfAborted();
-          const { stream } = await model.doStream({ ...body, abortSignal: signal });
-          if (signal.aborted) void stream.cancel(signal.reason).catch(() => {}); // nobody waits for it any more
-          return readableParts(stream);
+          return streamParts(model.doStream({ ...body, abortSignal: signal }), signal);
         },
       }),
     reader: (redact) => sdkReader({ service, modelId, strictFinish, errorOf: (error) => reportedError(error, { service, model: modelId, redact }) }),

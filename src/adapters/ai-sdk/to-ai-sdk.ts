@@ -7,7 +7,7 @@
  */
 import type { Asked, ModelTool, ToolChoice } from "../../core/asked.ts";
 import { asks } from "../../core/asks.ts";
-import { invalidOption, MillraceError, requireProcessors } from "../../core/errors.ts";
+import { invalidOption, MillraceError } from "../../core/errors.ts";
 import type { Part } from "../../core/part.ts";
 import type { Processor } from "../../core/processor.ts";
 import { run } from "../../core/run.ts";
@@ -64,7 +64,7 @@ export interface AiSdkLanguageModel {
  */
 export function toAiSdk(processor: Processor, options: ToAiSdkOptions = {}): AiSdkLanguageModel {
   const who = "toAiSdk";
-  requireProcessors(who, [processor]);
+  if (typeof processor !== "function") throw invalidOption(who, "processor", "a processor", processor);
   if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
   const { modelId = processor.name || "processor", provider = "millrace", supportedUrls = {} } = options;
   if (typeof modelId !== "string" || modelId === "") throw invalidOption(who, "modelId", "a name", modelId);
@@ -167,9 +167,10 @@ function askedIn(call: SdkCall): { readonly asked: Asked; readonly warnings: War
   const format = shapeOf(settings.responseFormat);
   const schema = shapeOf(format?.schema);
   if (format?.type === "json" && schema === undefined) warnings.push({ type: "unsupported", feature: "responseFormat", details: "JSON without a schema" });
+  const choice = choiceOf(settings.toolChoice);
   const asked = compact<Asked>({
     tools: tools.length === 0 ? undefined : tools,
-    toolChoice: choiceOf(settings.toolChoice),
+    toolChoice: choice === "auto" && tools.length === 0 ? undefined : choice, // the SDK says so without tools, and services refuse it then
     output: schema === undefined ? undefined : { name: wordsOf(format?.name) ?? "answer", schema },
   } as Asked);
   return { asked, warnings };

@@ -77,7 +77,7 @@ export function langchainEmbedder(embeddings: LangChainEmbeddings, options: Lang
       maxCharacters,
       prepare: async () => ({
         secrets: [],
-        send: async (texts) => (kind === "documents" ? embeddings.embedDocuments([...texts]) : Promise.all(texts.map((text) => embeddings.embedQuery(text)))),
+        send: async ([first = "", ...more]) => (kind === "documents" ? embeddings.embedDocuments([first, ...more]) : [await embeddings.embedQuery(first)]),
       }),
       vectorsIn: itemsOf,
       errorOf: (error, redact) => runnableError(service, error, redact),

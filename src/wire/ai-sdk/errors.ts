@@ -72,12 +72,25 @@ export function thrownError(error: unknown, reporting: Reporting): MillraceError
   const cause = fieldOf(error, "cause");
   if (isMillraceError(cause)) return cause; // a processor of ours behind the SDK
   const status = numberOf(error, "statusCode");
-  if (status !== undefined) return statusError(error, status, reporting);
-  if (networkFault(error) !== undefined) return networkError(service, `${model} cannot be reached`, error, redact);
+  const isAnswered = status !== undefined && status >= 200 && status <= 299; // a good answer, of which something else came to grief
+  if (status !== undefined && !isAnswered) return statusError(error, status, reporting);
+  if (networkFault(error) !== undefined) return networkError(service, `the connection to ${model} failed`, error, redact);
   const name = textOf(error, "name") ?? "";
   if (!name.startsWith("AI_")) return undefined;
-  const [code, details]: Meaning = (Object.hasOwn(names, name) ? names[name] : undefined) ?? ["bad_response", { retryable: false }];
-  return new MillraceError(code, `${service}: ${model} failed (${redact(name)}): ${redact(textOf(error, "message") ?? "")}`, { service, ...details, cause: quotedError(error, redact) });
+  const message = textOf(error, "message") ?? "";
+  const [code, details] = isAnswered ? badAnswer : meaningOf(name, message);
+  return new MillraceError(code, `${service}: ${model} failed (${redact(name)}): ${redact(message)}`, { service, ...details, cause: quotedError(error, redact) });
+}
+
+const badAnswer: Meaning = ["bad_response"];
+const cutAnswer: Meaning = ["truncated"];
+/** Of versions that are yet to come. */
+const unknownName: Meaning = ["bad_response", { retryable: false }];
+
+function meaningOf(name: string, message: string): Meaning {
+  // What providers that look for it say of a stream without an end.
+  if (name === "AI_InvalidResponseDataError" && /ended without a finish reason/i.test(message)) return cutAnswer;
+  return (Object.hasOwn(names, name) ? names[name] : undefined) ?? unknownName;
 }
 
 function statusError(error: unknown, status: number, { service, model, redact }: Reporting): MillraceError {

@@ -8,24 +8,28 @@
  * @module
  */
 import { fromBase64 } from "../../core/base64.ts";
-import { bytes, finish, json, status, text, uri } from "../../core/constructors.ts";
+import { bytes, json, status, text, uri } from "../../core/constructors.ts";
 import { MillraceError } from "../../core/errors.ts";
-import type { FinishReason, JsonValue, Metadata, Part, PartOptions, Usage } from "../../core/part.ts";
+import type { JsonValue, Metadata, Part, PartOptions, Usage } from "../../core/part.ts";
+import { readableParts } from "../../core/readable.ts";
 import { calledTool, parsedArguments } from "../called-tool.ts";
-import { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
+import { itemsOf, type Shape, shapeOf, wordsOf } from "../json-shape.ts";
 import type { AnswerReader } from "../model-turn.ts";
-import { requireWhole } from "../strict-finish.ts";
 import { type TextJoin, textJoin } from "../text-join.ts";
-import { jsonObject, metadataOf, ours, theirs } from "./shapes.ts";
+import { type Answering, finishOf, usageOf } from "./ending.ts";
+import { jsonObject, metadataOf, ours } from "./shapes.ts";
 
 /** What a reader is told. */
-export interface ReaderSettings {
-  readonly service: string;
-  /** Where the answer names no model. */
-  readonly modelId: string;
-  readonly strictFinish: boolean;
+export interface ReaderSettings extends Answering {
   /** The error in an `error` part, in our words. */
   readonly errorOf: (error: unknown) => unknown;
+}
+
+/** The parts of a stream that is on its way. One that comes when nobody waits any more is cancelled. */
+export async function streamParts(opening: PromiseLike<{ readonly stream: ReadableStream<unknown> }>, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+  const { stream } = await opening;
+  if (signal.aborted) void stream.cancel(signal.reason).catch(() => {});
+  return readableParts(stream);
 }
 
 interface Block {
@@ -35,15 +39,12 @@ interface Block {
   given: boolean;
 }
 
-const reasons: Readonly<Record<string, FinishReason>> = { stop: "stop", length: "length", "tool-calls": "tool_calls", "content-filter": "content_filter" };
-
-/** Words of services that the SDK takes together with others. */
-const rawReasons: Readonly<Record<string, FinishReason>> = { refusal: "refusal", pause_turn: "pause", pause: "pause" };
-
 /** Reads one streamed answer. */
-export function sdkReader({ service, modelId, strictFinish, errorOf }: ReaderSettings): AnswerReader {
+export function sdkReader(settings: ReaderSettings): AnswerReader {
+  const { service, errorOf } = settings;
   const blocks = new Map<string, Block>();
   const inputs = new Set<unknown>(); // tool calls that have begun
+  const doubtful: Part[] = []; // of a cut answer providers end the calls as well: with what had come of them
   let steps = 0;
   let last: Shape | undefined;
   let response: Shape = {};
@@ -89,16 +90,19 @@ export function sdkReader({ service, modelId, strictFinish, errorOf }: ReaderSet
     steps += 1;
     return json(object, { role: "assistant", substream: "sources", metadata: metadataOf(providerMetadata) });
   };
-  const called = (event: Shape): Part => {
+  const called = (event: Shape): Part[] => {
     inputs.delete(event.toolCallId);
-    if (event.providerExecuted === true) return noted(event);
+    if (event.providerExecuted === true) return [noted(event)];
     steps += 1;
     const { input } = event;
     const words = typeof input === "string" ? input : JSON.stringify(input ?? {});
-    return calledTool(service, { id: event.toolCallId, name: event.toolName, arguments: words }, (raw) => ({
+    const part = calledTool(service, { id: event.toolCallId, name: event.toolName, arguments: words }, (raw) => ({
       ...metadataOf(event.providerMetadata),
       ...(keepsRaw(service, raw) ? { [ours]: { arguments: raw } } : {}),
     }));
+    if (words.trim() !== "" && typeof part.arguments !== "string") return [part];
+    doubtful.push(part);
+    return [];
   };
   const fileOf = (event: Shape): Part => {
     steps += 1;
@@ -137,7 +141,7 @@ export function sdkReader({ service, modelId, strictFinish, errorOf }: ReaderSet
           steps += 1;
           return [];
         case "tool-call":
-          return [called(event)];
+          return called(event);
         case "file":
         case "reasoning-file":
           return [fileOf(event)];
@@ -171,45 +175,16 @@ export function sdkReader({ service, modelId, strictFinish, errorOf }: ReaderSet
     },
     end() {
       if (last === undefined) return undefined;
-      const ending = shapeOf(last.finishReason);
-      const unified = wordsOf(ending?.unified) ?? "other";
-      const raw = wordsOf(ending?.raw);
-      // Providers start with "other" and no word of the service, and end with it when that never came.
-      if (unified === "interrupted" || (unified === "other" && raw === undefined)) return undefined;
-      if (unified === "error") throw new MillraceError("unavailable", `${service}: ${modelId} ended with an error (${(raw ?? "no word of it").slice(0, 100)})`, { service });
-      const told = wordsOf(shapeOf(shapeOf(last.providerMetadata)?.[theirs])?.reason);
-      const known = told ?? raw ?? "";
-      const reason = (Object.hasOwn(rawReasons, known) ? rawReasons[known] : undefined) ?? (Object.hasOwn(reasons, unified) ? reasons[unified] : undefined) ?? "other";
-      if (reason === "length" && inputs.size > 0) throw new MillraceError("truncated", `${service}: the answer was cut within a tool call`, { service });
-      const rawReason = raw ?? unified;
-      if (strictFinish) requireWhole(service, reason, rawReason);
+      const finish = finishOf(last, response, settings);
+      if (finish === undefined) return undefined;
+      if (finish.reason === "length" && inputs.size + doubtful.length > 0) throw new MillraceError("truncated", `${service}: the answer was cut within a tool call`, { service });
       const rest = [...blocks.values()].flatMap((block): Part[] => {
         const words = block.join.rest();
         return words === "" ? [] : [text(words, block.options)];
       });
-      const metadata = { ...metadataOf(last.providerMetadata), ...aboutOf(response, shapeOf(last.usage)?.raw) };
-      return [...rest, finish({ reason, rawReason, usage: usageOf(last), model: wordsOf(response.modelId) ?? modelId }, { metadata })];
+      return [...rest, ...doubtful, finish];
     },
   };
-}
-
-function usageOf(finish: Shape | undefined): Usage {
-  const usage = shapeOf(finish?.usage);
-  const [input, output] = [shapeOf(usage?.inputTokens), shapeOf(usage?.outputTokens)];
-  return compact<Usage>({
-    inputTokens: countOf(input?.total),
-    outputTokens: countOf(output?.total),
-    cacheReadTokens: countOf(input?.cacheRead),
-    cacheWriteTokens: countOf(input?.cacheWrite),
-    reasoningTokens: countOf(output?.reasoning),
-  } as Usage);
-}
-
-/** The service's id and time of the answer, and its own count. */
-function aboutOf({ id, timestamp }: Shape, usage: unknown): Metadata {
-  const time = timestamp instanceof Date && !Number.isNaN(timestamp.getTime()) ? timestamp.toISOString() : undefined;
-  const about = compact<object>({ responseId: wordsOf(id), timestamp: time, usage: jsonObject(usage) } as object);
-  return Object.keys(about).length === 0 ? {} : { [ours]: about };
 }
 
 /** Text holds numbers that values do not. */
