@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { lineEnds } from "./line-ends.ts";
 
 const cr = 13;
 const lf = 10;
@@ -59,6 +60,7 @@ export function watchEvents(): EventWatch {
   return {
     push(bytes) {
       const passed: Uint8Array[] = [];
+      const lineEnd = lineEnds(bytes);
       let from = 0;
       const data = (): void => {
         if (hasData || lineBytes !== 4 || head !== "data") return;
@@ -87,8 +89,11 @@ export function watchEvents(): EventWatch {
           if (byte === colon) data();
           if (lineBytes === 0 && byte !== colon) hasField = true;
           if (lineBytes <= longestMarker) head += String.fromCharCode(byte);
-          lineBytes += 1;
-          eventBytes += 1;
+          // what is behind the longest marker only counts
+          const end = lineBytes > longestMarker ? lineEnd(at) : at + 1;
+          lineBytes += end - at;
+          eventBytes += end - at;
+          at = end - 1;
         }
         afterCr = byte === cr;
       }

@@ -36,7 +36,7 @@ describe("what is handed on of a stream of events", () => {
   });
 
   test("is the same however the bytes are cut", () => {
-    const line = fc.constantFrom("data: 1", "data", "data:", "dat", "event: x", ": c", "id: 1", "data: [DONE]", "database: 1", "");
+    const line = fc.constantFrom("data: 1", "data", "data:", "dat", "event: x", ": c", "id: 1", "data: [DONE]", "data: [DONE] or not", "database: 1 and more", ": a comment: long", "");
     const end = fc.constantFrom("\n", "\r\n", "\r");
     const stream = fc.array(fc.tuple(line, end).map(([text, eol]) => text + eol), { maxLength: 30 }).map((lines) => lines.join(""));
     fc.assert(

@@ -7,6 +7,7 @@
  * @module
  */
 import type { Fetch } from "../answer.ts";
+import { lineEnds } from "../line-ends.ts";
 
 const cr = 13;
 const lf = 10;
@@ -33,6 +34,7 @@ export function eventNames(): (bytes: Uint8Array) => readonly Uint8Array[] {
   };
   return (bytes) => {
     const named: Uint8Array[] = [];
+    const lineEnd = lineEnds(bytes);
     let from = 0;
     for (let at = 0; at < bytes.length; at += 1) {
       const byte = bytes[at] ?? 0;
@@ -50,6 +52,7 @@ export function eventNames(): (bytes: Uint8Array) => readonly Uint8Array[] {
       } else if (byte !== lf) {
         if (head === "" && byteOrderMark.has(byte)) continue;
         if (head.length < headLength) head += String.fromCharCode(byte);
+        else at = lineEnd(at) - 1;
       }
     }
     named.push(bytes.subarray(from));
