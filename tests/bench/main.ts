@@ -64,7 +64,7 @@ async function bench(): Promise<number> {
   }
   const rounds = Number(values.rounds);
   const { checkClock, measure } = await import("./measure.ts");
-  const { gatesOf, gateTable, tableOf } = await import("./report.ts");
+  const { gatesOf, gateTable, overheadGate, tableOf } = await import("./report.ts");
   const { w1, w2, w3, w6 } = await import("./maps.ts");
   const { w4, w5 } = await import("./concurrent.ts");
   const { w8, w9 } = await import("./model-stream.ts");
@@ -105,6 +105,22 @@ async function bench(): Promise<number> {
     const table = tableOf(title, result);
     console.log(table);
     out.push(table);
+  }
+  if (wanted("w10") && runtimeName().startsWith("Node")) {
+    const { adapterOverhead, ownLoop, processSource, socketSource } = await import("./adapter-overhead.ts");
+    for (const source of [await socketSource(), processSource()]) {
+      for (const [name, make] of Object.entries(adapterOverhead)) {
+        const title = `W10: ${name} over its client, 2,000 deltas ${source.name}`;
+        const result = await measure(make(source), rounds);
+        results[title] = result;
+        failed += result.dropped.length;
+        if (source.isGate) gates.push(overheadGate(`W10 ${name}`, ownLoop, result));
+        const table = tableOf(title, result);
+        console.log(table);
+        out.push(table);
+      }
+      source.close();
+    }
   }
   if (wanted("w7") && runtimeName().startsWith("Node")) {
     const { w7 } = await import("./memory.ts");

@@ -76,6 +76,21 @@ export function gatesOf(workload: "W1" | "W2" | "W3", { samples }: Result): Gate
   ];
 }
 
+/** The gate of an adapter: at most 15 % over its client's own loop. */
+export function overheadGate(workload: string, ownLoop: string, { samples }: Result): Gate {
+  const own = samples.find((sample) => sample.name === "millrace");
+  const client = samples.find((sample) => sample.name === ownLoop);
+  const value = own === undefined || client === undefined ? undefined : own.median / client.median;
+  return {
+    workload,
+    what: `millrace / ${ownLoop}`,
+    value,
+    bound: "<= 1.15",
+    holds: value === undefined ? undefined : value <= 1.15,
+    established: own !== undefined && client !== undefined && established(own, client),
+  };
+}
+
 /** All gates as Markdown. A missed one is written down with its number. */
 export function gateTable(gates: readonly Gate[]): string {
   const rows = gates.map((gate) => {
