@@ -8,6 +8,8 @@
 export interface TextJoin {
   /** The delta, without the half of a surrogate pair at its end, which waits for the other half. */
   push(delta: string): string;
+  /** Does a half wait? */
+  readonly waits: boolean;
   /** What still waits when the text ends: U+FFFD or nothing. */
   rest(): string;
 }
@@ -25,6 +27,9 @@ export function textJoin(): TextJoin {
         text = text.slice(0, -1);
       }
       return text.isWellFormed() ? text : text.toWellFormed();
+    },
+    get waits() {
+      return half !== "";
     },
     rest() {
       const rest = half === "" ? "" : "\ufffd";

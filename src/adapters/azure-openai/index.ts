@@ -7,12 +7,14 @@
  * @module
  */
 import { invalidOption, MillraceError } from "../../core/errors.ts";
+import { resumable } from "../../core/resumable.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { modelTurn, type ModelProtocol, type TurnSettings } from "../../wire/model-turn.ts";
-import { type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "../../wire/openai/client.ts";
+import { modelTurn } from "../../wire/model-turn.ts";
+import type { OpenAIChatClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
 import { type ChatOptions, checkResponsesOptions, ofChat, ofResponses, type ResponsesOptions, responsesSettings, turnSettings } from "../../wire/openai/options.ts";
-import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts";
+import { chatProtocol } from "../../wire/openai/protocols.ts";
+import { checkResponsesClient, responsesTurns } from "../../wire/openai/responses-turns.ts";
 import { type AzureConnectionOptions, checkedDeployment, connection } from "./client.ts";
 
 export type { AzureConnectionOptions } from "./client.ts";
@@ -27,7 +29,7 @@ export type AzureOpenAIClient = Partial<OpenAIChatClient & OpenAIResponsesClient
 export interface AzureOpenAIOptions extends AzureConnectionOptions<AzureOpenAIClient>, ChatOptions, ResponsesOptions {
   /** Name of the deployment, which need not be the model's. */
   readonly deployment: string;
-  /** `usage` and `stop` are of chat, `reasoning` and `serverTools` of responses. @default "chat" */
+  /** `usage` and `stop` are of chat, `reasoning`, `serverTools` and `resumable` of responses. @default "chat" */
   readonly api?: "chat" | "responses";
 }
 
@@ -58,38 +60,17 @@ export function azureOpenai(options: AzureOpenAIOptions): Model {
 
 function chat(who: string, deployment: string, options: AzureOpenAIOptions): Model {
   const opened = connection<OpenAIChatClient>(who, deployment, options as AzureConnectionOptions<OpenAIChatClient>); // a client has the method: it was looked for
-  const protocol = chatProtocol(
-    {
-      who,
-      service,
-      model: deployment,
-      async prepare(signal) {
-        const { secrets, client } = await opened.connect(signal);
-        return { secrets, send: (body, exchange) => client(exchange).chat.completions.create(body, requestOptions(exchange)) };
-      },
-    },
-    options,
-  );
-  return made(who, protocol, turnSettings(options, lifetime(service, opened.close)));
+  const life = lifetime(service, opened.close);
+  const protocol = chatProtocol({ who, service, model: deployment, connect: opened.connect }, options);
+  const settings = turnSettings(options, life);
+  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
 }
 
 function responses(who: string, deployment: string, options: AzureOpenAIOptions): Model {
+  checkResponsesClient(who, options.client, options);
   const opened = connection<OpenAIResponsesClient>(who, deployment, options as AzureConnectionOptions<OpenAIResponsesClient>); // likewise
-  const protocol = responsesProtocol(
-    {
-      who,
-      service,
-      model: deployment,
-      async prepare(signal) {
-        const { secrets, client } = await opened.connect(signal);
-        return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)) };
-      },
-    },
-    options,
-  );
-  return made(who, protocol, responsesSettings(options, lifetime(service, opened.close)));
-}
-
-function made<Body>(who: string, protocol: ModelProtocol<Body>, settings: TurnSettings): Model {
-  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), settings.life.close);
+  const life = lifetime(service, opened.close);
+  const { turn, resumption } = responsesTurns({ who, service, model: deployment, connect: opened.connect }, options, responsesSettings(options, life));
+  const asking = modelOf(who, turn, life.close);
+  return resumption === undefined ? asking : resumable(asking, resumption);
 }

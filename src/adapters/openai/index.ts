@@ -30,12 +30,14 @@
  * @module
  */
 import { invalidOption } from "../../core/errors.ts";
+import { resumable } from "../../core/resumable.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
-import { type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "../../wire/openai/client.ts";
+import { modelTurn } from "../../wire/model-turn.ts";
+import type { OpenAIChatClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
 import { type ChatOptions, checkResponsesOptions, checkTurnOptions, type ResponsesOptions, responsesSettings, type TurnOptions, turnSettings } from "../../wire/openai/options.ts";
-import { chatProtocol, responsesProtocol } from "../../wire/openai/protocols.ts";
+import { chatProtocol } from "../../wire/openai/protocols.ts";
+import { checkResponsesClient, responsesTurns } from "../../wire/openai/responses-turns.ts";
 import { connection, type ConnectionOptions } from "./client.ts";
 
 export type { OpenAIChatClient, OpenAICountingClient, OpenAIEmbeddingsClient, OpenAIResponsesClient } from "../../wire/openai/client.ts";
@@ -57,7 +59,7 @@ export interface OpenAIOptions extends OpenAICommonOptions<OpenAIResponsesClient
 export interface OpenAIChatOptions extends OpenAICommonOptions<OpenAIChatClient>, ChatOptions {}
 
 /**
- * Asks a model through the Responses API; nothing is stored there.
+ * Asks a model through the Responses API; nothing is stored there, unless answers are to be resumable.
  *
  * Reads:  the whole input, as one turn: text, JSON, images, PDFs and other files, tool calls and results, its own reasoning,
  *         images and tools the service ran. Consecutive parts of one role are one message. `status`, `debug`, `partial`, other
@@ -68,30 +70,27 @@ export interface OpenAIChatOptions extends OpenAICommonOptions<OpenAIChatClient>
  * Throws: before anything came, `invalid_input` and `refused` for parts it cannot send, `missing_config` without package or key,
  *         `unauthorized`, `not_found`, `rate_limited` with `retryAfterMs`, `unavailable`, `timeout` with its phase, `bad_response`,
  *         `truncated`; afterwards `interrupted` around that, with `partial`. Never a retry: wrap it.
- * Closes: the connection, on end, break, throw and abort; `close()` ends what runs with `closed`.
+ * Closes: the connection, on end, break, throw and abort; `close()` ends what runs with `closed`. A resumable answer that is left,
+ *         aborted or closed is cancelled; one that broke off behind its first part is made to its end, for whoever goes on with it.
  *
  * @example
  * const model = openai({ model: "gpt-5-mini", system: "Answer in one sentence." });
  * for await (const part of run(model, "Why is the sky blue?")) if (isText(part)) process.stdout.write(part.text);
+ *
+ * @example
+ * const patient = retry(openai({ model: "gpt-5", resumable: true }), { afterCommit: "resume" });
+ * console.log(await run(patient, "Write a novel.").text());
  */
 export function openai(options: OpenAIOptions): Model {
   const who = "openai";
   checkResponsesOptions(who, options);
+  checkResponsesClient(who, options.client, options);
   const model = checkedModel(who, options.model);
   const opened = connection(who, options);
-  const protocol = responsesProtocol(
-    {
-      who,
-      service,
-      model,
-      async prepare(signal) {
-        const { secrets, client } = await opened.connect(signal);
-        return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)) };
-      },
-    },
-    options,
-  );
-  return made(who, protocol, responsesSettings(options, lifetime(service, opened.close)));
+  const life = lifetime(service, opened.close);
+  const { turn, resumption } = responsesTurns({ who, service, model, connect: opened.connect }, options, responsesSettings(options, life));
+  const asking = modelOf(who, turn, life.close);
+  return resumption === undefined ? asking : resumable(asking, resumption);
 }
 
 /**
@@ -112,25 +111,10 @@ export function openaiChat(options: OpenAIChatOptions): Model {
   checkTurnOptions(who, options);
   const model = checkedModel(who, options.model);
   const opened = connection(who, options, options.baseUrl === undefined ? undefined : "none");
-  const protocol = chatProtocol(
-    {
-      who,
-      service,
-      model,
-      async prepare(signal) {
-        const { secrets, client } = await opened.connect(signal);
-        return { secrets, send: (body, exchange) => client(exchange).chat.completions.create(body, requestOptions(exchange)) };
-      },
-    },
-    options,
-  );
-  return made(who, protocol, turnSettings(options, lifetime(service, opened.close)));
-}
-
-// --- what the two share ---
-
-function made<Body>(who: string, protocol: ModelProtocol<Body>, settings: TurnSettings): Model {
-  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), settings.life.close);
+  const life = lifetime(service, opened.close);
+  const protocol = chatProtocol({ who, service, model, connect: opened.connect }, options);
+  const settings = turnSettings(options, life);
+  return modelOf(who, (input, context) => modelTurn(protocol, settings, input, context), life.close);
 }
 
 function checkedModel(who: string, model: unknown): string {

@@ -18,7 +18,13 @@ export interface RequestOptions {
 
 /** What is called of a client for the Responses API. */
 export interface OpenAIResponsesClient {
-  readonly responses: { create(body: object, options: object): PromiseLike<AsyncIterable<unknown>> };
+  readonly responses: {
+    create(body: object, options: object): PromiseLike<AsyncIterable<unknown>>;
+    /** Where answers are to be resumable. */
+    retrieve?(id: string, query: object, options: object): PromiseLike<AsyncIterable<unknown>>;
+    /** Likewise. */
+    cancel?(id: string, options: object): PromiseLike<unknown>;
+  };
 }
 
 /** What is called of a client for Chat Completions. */
@@ -45,6 +51,9 @@ export interface OpenAICountingClient {
 
 /** What is called of a client that was made here. */
 export type OpenAIClient = OpenAIResponsesClient & OpenAIChatClient & OpenAIEmbeddingsClient & OpenAICountingClient;
+
+/** Gives what a request needs: keys and the like, which no message may hold, and a client around its own `fetch`. */
+export type Connect<Client> = (signal: AbortSignal) => Promise<{ readonly secrets: readonly string[]; client(exchange: Exchange): Client }>;
 
 /** The longest delay a timer takes: the client's own clock never fires before ours. */
 export const maxTimerMs: number = 2 ** 31 - 1;

@@ -7,9 +7,8 @@
  */
 import { MillraceError, wholeNumber } from "../../core/errors.ts";
 import type { EmbeddingProtocol } from "../embedding.ts";
-import type { Exchange } from "../exchange.ts";
 import { compact, countOf, itemsOf, shapeOf } from "../json-shape.ts";
-import { type EmbeddingsRequest, type OpenAIEmbeddingsClient, requestOptions } from "./client.ts";
+import { type Connect, type EmbeddingsRequest, type OpenAIEmbeddingsClient, requestOptions } from "./client.ts";
 import { errorOf } from "./protocols.ts";
 
 /** Inputs of one request. */
@@ -24,7 +23,7 @@ export interface EmbeddingsSettings {
   readonly service: string;
   readonly model: string;
   readonly dimensions?: number | undefined;
-  connect(signal: AbortSignal): Promise<{ readonly secrets: readonly string[]; client(exchange: Exchange): OpenAIEmbeddingsClient }>;
+  readonly connect: Connect<OpenAIEmbeddingsClient>;
 }
 
 /** Makes the protocol. */

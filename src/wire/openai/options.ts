@@ -50,10 +50,12 @@ export interface ResponsesOptions extends TurnOptions {
   readonly reasoning?: false | { readonly effort?: string; readonly summary?: "auto" | "concise" | "detailed" };
   /** Tools that the service runs itself, as it describes them: `{ type: "image_generation", partial_images: 2 }`, `{ type: "web_search" }`. */
   readonly serverTools?: readonly Readonly<Record<string, unknown>>[];
+  /** Has the service make answers in the background and keep them, so that `retry` with `afterCommit: "resume"` can go on with one. @default false */
+  readonly resumable?: boolean;
 }
 
 /** Options that Chat Completions do not have. */
-export const ofResponses: readonly Exclude<keyof ResponsesOptions, keyof TurnOptions>[] = ["reasoning", "serverTools"];
+export const ofResponses: readonly Exclude<keyof ResponsesOptions, keyof TurnOptions>[] = ["reasoning", "serverTools", "resumable"];
 
 /** What Chat Completions take besides. */
 export interface ChatOptions extends TurnOptions {
@@ -86,7 +88,8 @@ export function checkTurnOptions(who: string, options: TurnOptions): void {
 /** As `checkTurnOptions`, and what the Responses API takes besides. */
 export function checkResponsesOptions(who: string, options: ResponsesOptions): void {
   checkTurnOptions(who, options);
-  const { serverTools = [] } = options;
+  const { serverTools = [], resumable = false } = options;
+  if (typeof resumable !== "boolean") throw invalidOption(who, "resumable", "true or false", resumable);
   if (!Array.isArray(serverTools) || !serverTools.every((tool) => wordsOf(shapeOf(tool)?.type) !== undefined)) {
     throw invalidOption(who, "serverTools", "objects with a type", serverTools);
   }

@@ -7,30 +7,38 @@ import type { Asked } from "../../core/asked.ts";
 import type { MillraceError } from "../../core/errors.ts";
 import { asking } from "../asking.ts";
 import { compact } from "../json-shape.ts";
-import type { ModelProtocol, Sender } from "../model-turn.ts";
+import type { ModelProtocol } from "../model-turn.ts";
+import type { Redact } from "../redact.ts";
 import { chatReader } from "./chat-events.ts";
 import { type ChatRequest, toChatRequest } from "./chat-request.ts";
+import { type Connect, type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "./client.ts";
 import { bodyError, clientError, reportedError, type Reporting } from "./errors.ts";
 import type { ChatOptions, ResponsesOptions } from "./options.ts";
-import { responsesReader } from "./responses-events.ts";
+import { type ResponsesReader, responsesReader } from "./responses-events.ts";
 import { type ResponsesRequest, toResponsesRequest } from "./responses-request.ts";
 
 /** Who asks which model, and how it is sent. */
-export interface ProtocolSettings<Body> {
+export interface ProtocolSettings<Client> {
   /** Name of the factory, for messages. */
   readonly who: string;
   readonly service: string;
   readonly model: string;
-  prepare(signal: AbortSignal): Promise<Sender<Body>>;
+  readonly connect: Connect<Client>;
 }
 
-/** The Responses API; nothing is stored there. */
-export function responsesProtocol({ who, service, model, prepare }: ProtocolSettings<ResponsesRequest>, options: ResponsesOptions): ModelProtocol<ResponsesRequest> {
-  const { system, systemParts = "refuse", reasoning, serverTools = [], strictFinish = false, extra = {} } = options;
+/** The Responses API, read by a reader that can say whether it stands between two things. */
+export interface ResponsesProtocol extends ModelProtocol<ResponsesRequest> {
+  reader(redact: Redact): ResponsesReader;
+}
+
+/** The Responses API; nothing is stored there, unless answers are to be resumable. */
+export function responsesProtocol({ who, service, model, connect }: ProtocolSettings<OpenAIResponsesClient>, options: ResponsesOptions): ResponsesProtocol {
+  const { system, systemParts = "refuse", reasoning, serverTools = [], resumable = false, strictFinish = false, extra = {} } = options;
   const standing = {
     model,
     stream: true as const,
-    store: false,
+    store: resumable,
+    background: resumable ? (true as const) : undefined,
     stream_options: { include_obfuscation: false } as const,
     include: reasoning === false ? undefined : (["reasoning.encrypted_content"] as const), // a model without reasoning refuses the question
     instructions: system,
@@ -53,14 +61,17 @@ export function responsesProtocol({ who, service, model, prepare }: ProtocolSett
   return {
     service,
     toBody: (parts, asked) => toResponsesRequest(parts, { who, service, systemParts, fields: fieldsOf(asked), extra }),
-    prepare,
-    reader: (redact) => responsesReader({ service, strictFinish, stored: false, errorOf: (error) => reportedError(error, { service, model, redact }) }),
+    async prepare(signal) {
+      const { secrets, client } = await connect(signal);
+      return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)) };
+    },
+    reader: (redact) => responsesReader({ service, strictFinish, stored: resumable, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
   };
 }
 
 /** Chat Completions. */
-export function chatProtocol({ who, service, model, prepare }: ProtocolSettings<ChatRequest>, options: ChatOptions): ModelProtocol<ChatRequest> {
+export function chatProtocol({ who, service, model, connect }: ProtocolSettings<OpenAIChatClient>, options: ChatOptions): ModelProtocol<ChatRequest> {
   const { system, systemParts = "refuse", usage = true, strictFinish = false, extra = {} } = options;
   const standing = {
     model,
@@ -83,7 +94,10 @@ export function chatProtocol({ who, service, model, prepare }: ProtocolSettings<
   return {
     service,
     toBody: (parts, asked) => toChatRequest(parts, { who, system, systemParts, fields: fieldsOf(asked), extra }),
-    prepare,
+    async prepare(signal) {
+      const { secrets, client } = await connect(signal);
+      return { secrets, send: (body, exchange) => client(exchange).chat.completions.create(body, requestOptions(exchange)) };
+    },
     reader: (redact) => chatReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
   };

@@ -41,8 +41,14 @@ export interface ResponsesReaderSettings extends ReaderSettings {
   readonly stored: boolean;
 }
 
+/** A reader that can say whether it could be done without. */
+export interface ResponsesReader extends AnswerReader {
+  /** Does nothing that was read so far matter to what comes? */
+  readonly settled: boolean;
+}
+
 /** Reads one streamed response. */
-export function responsesReader({ service, strictFinish, stored, errorOf }: ResponsesReaderSettings): AnswerReader {
+export function responsesReader({ service, strictFinish, stored, errorOf }: ResponsesReaderSettings): ResponsesReader {
   const joins = new Map<string, TextJoin>();
   const openCalls = new Set<unknown>();
   let steps = 0;
@@ -153,6 +159,10 @@ export function responsesReader({ service, strictFinish, stored, errorOf }: Resp
     },
     get steps() {
       return steps;
+    },
+    get settled() {
+      const isHalf = openCalls.size > 0 || [...joins.values()].some(({ waits }) => waits);
+      return !isHalf && calls === 0 && !refused && !cutCall; // the end asks for the latter three
     },
     get complete() {
       return last !== undefined;
