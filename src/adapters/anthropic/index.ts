@@ -120,8 +120,8 @@ export interface AnthropicOptions extends ConnectionOptions {
  * Asks a model through the Messages API.
  *
  * Reads:  the whole input, as one turn: text, JSON, images, PDFs and text files, tool calls and results, its own thinking, sources
- *         and tools the service ran. Consecutive parts of one role are one message. `status`, `debug`, other sources, finish and
- *         error parts are not sent.
+ *         and tools the service ran. Consecutive parts of one role are one message. `status`, `debug`, `partial`, other sources,
+ *         finish and error parts are not sent.
  * Yields: text as it comes; thinking on substream `reasoning`; citations, and tools the service ran, as JSON on `sources`; tool
  *         calls once whole; one finish part last, with reason, usage and model. Role `assistant`. A turn that the service pauses
  *         goes on in further requests, and is one answer.

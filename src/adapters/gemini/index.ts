@@ -122,7 +122,8 @@ export interface GeminiOptions extends ConnectionOptions<GeminiClient> {
  * Asks a Gemini model.
  *
  * Reads:  the whole input, as one turn: text, JSON, images, audio, video, PDFs and text files, tool calls and results, its own
- *         thoughts. Consecutive parts of one role are one message. `status`, `debug`, `sources`, finish and error parts are not sent.
+ *         thoughts. Consecutive parts of one role are one message. `status`, `debug`, `partial`, `sources`, finish and error
+ *         parts are not sent.
  * Yields: text as it comes; thoughts on substream `reasoning`; images and other media as bytes; grounding, citations and code that
  *         was run as JSON on `sources`; tool calls once whole; one finish part last, with reason, usage and model. Role `assistant`.
  * Throws: before anything came, `invalid_input` and `refused` for parts it cannot send, `missing_config` without package or key,

@@ -69,8 +69,8 @@ export interface OllamaOptions extends OllamaConnectionOptions {
  * Asks a model of an Ollama server.
  *
  * Reads:  the whole input, as one turn: text, JSON, images (PNG, JPEG, WebP) in memory, tool calls and results, its own thoughts.
- *         Images of a tool go as the user's, behind the results.
- *         Consecutive parts of one role are one message. `status`, `debug`, `sources`, finish and error parts are not sent.
+ *         Images of a tool go as the user's, behind the results. Consecutive parts of one role are one message. `status`, `debug`,
+ *         `partial`, `sources`, finish and error parts are not sent.
  * Yields: text as it comes; thoughts on substream `reasoning`, tool calls once whole; one finish part last, with reason, usage and
  *         model. Role `assistant`.
  * Throws: before anything came, `invalid_input` and `refused` for parts it cannot send, `not_found` for a model that is not there,
