@@ -4,27 +4,11 @@
  * @module
  */
 import { type Clock, systemClock } from "../core/clock.ts";
-import type { Part } from "../core/part.ts";
-import { type FakeClock, fakeClock } from "./clock.ts";
 import { type CodeOf, type FaultEnd, type FaultFinding, findingsOfEnd } from "./fault-findings.ts";
+import { apiKey, meet, prompt, type WireClient } from "./fault-meeting.ts";
 import type { WireVoice } from "./voices/voice.ts";
 import type { WireFaultCase } from "./wire-faults.ts";
-import { type WireRequest, type WireServer, wireServer } from "./wire-server.ts";
-
-/** What a client is to ask, once. */
-export interface WireAsk {
-  /** The service, without a path. */
-  readonly url: string;
-  /** A key that must turn up nowhere else. */
-  readonly apiKey: string;
-  readonly prompt: string;
-  readonly signal: AbortSignal;
-  /** Stands still, and goes on by minutes once nothing more comes. A client that takes no clock has `patienceMs` to give up. */
-  readonly clock: FakeClock;
-}
-
-/** A client: asks when it is first pulled, and gives what the model says as it comes, as texts or as parts. */
-export type WireClient = (ask: WireAsk) => AsyncIterable<string | Part>;
+import { type WireRequest, wireServer } from "./wire-server.ts";
 
 /** What a client showed. */
 export interface FaultOutcome {
@@ -51,8 +35,6 @@ export interface TryFaultOptions {
   readonly clock?: Clock;
 }
 
-const apiKey = "sk-canary-0123456789abcdef";
-const prompt = "What is the secret ingredient of grandmother's soup?";
 const said: readonly string[] = ["Mince ", "the ", "garlic 👩‍🍳."];
 
 /**
@@ -99,77 +81,6 @@ export async function tryFault(fault: WireFaultCase, voice: WireVoice, client: W
     await server.close();
     await elsewhere.close();
   }
-}
-
-interface Meeting {
-  readonly texts: readonly string[];
-  readonly end: FaultEnd;
-  /** What an abort was given. */
-  readonly reason: unknown;
-  /** When the answer was left, or the client ended. */
-  readonly leftMs: number;
-}
-
-/** Clocks of clients run for five minutes at most; a client that arms one after the other needs several. */
-const stepMs = 600_000;
-const steps = 8;
-
-interface Met {
-  readonly fault: WireFaultCase;
-  readonly client: WireClient;
-  readonly server: WireServer;
-  /** What comes before the fault. */
-  readonly sound: string;
-  readonly settleMs: number;
-  readonly clock: Clock;
-  happens(promise: Promise<unknown>): Promise<boolean>;
-}
-
-async function meet({ fault, client, server, sound, settleMs, clock, happens }: Met): Promise<Meeting> {
-  const controller = new AbortController();
-  const reason = new Error("the consumer has had enough");
-  const itsClock = fakeClock();
-  const texts: string[] = [];
-  const arrived = Promise.withResolvers<void>();
-  let leftMs: number | undefined;
-  if (sound === "") arrived.resolve();
-
-  const read = async (): Promise<void> => {
-    for await (const item of client({ url: server.url, apiKey, prompt, signal: controller.signal, clock: itsClock })) {
-      const text = typeof item === "string" ? item : item.kind === "text" && item.substream === "" ? item.text : "";
-      texts.push(text);
-      if (texts.join("").length < sound.length) continue;
-      arrived.resolve();
-      if (fault.leaves !== "break") continue;
-      leftMs = clock.now();
-      break;
-    }
-  };
-  let isOver = false;
-  const goOn = async (request: Promise<WireRequest>): Promise<void> => {
-    await (await request).answered;
-    await arrived.promise;
-    if (fault.leaves === "abort" && settleMs > 0) await clock.sleep(settleMs);
-    if (fault.leaves === "abort" && !isOver) {
-      leftMs = clock.now();
-      controller.abort(reason);
-    }
-    // an answer that fails by itself needs no time
-    const waits = fault.expects.shows === "error" && (fault.expects.cause ?? fault.expects.code) === "timeout";
-    for (let step = 0; waits && !isOver && step < steps; step += 1) await itsClock.advance(stepMs);
-  };
-  void goOn(server.nextRequest()).catch(() => {}); // what a clock sets off fails where it was set
-  let end: FaultEnd = { how: "hangs" };
-  const over = read().then(
-    () => (end = { how: "ended" }),
-    (error: unknown) => (end = { how: "threw", error }),
-  );
-  await happens(over);
-  isOver = true;
-  leftMs ??= clock.now();
-  const met: Meeting = { texts, end, reason, leftMs };
-  if (met.end.how === "hangs") controller.abort(reason);
-  return met;
 }
 
 /** Whether it comes to pass in that time. */

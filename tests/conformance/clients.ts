@@ -15,11 +15,12 @@ import type { ErrorCode } from "../../src/core/errors.ts";
 import type { Part } from "../../src/core/part.ts";
 import type { Model } from "../../src/kinds/model.ts";
 import type { CodeOf } from "../../src/testing/fault-findings.ts";
-import type { WireAsk, WireClient } from "../../src/testing/try-fault.ts";
+import type { WireAsk, WireClient } from "../../src/testing/fault-meeting.ts";
 import { anthropicVoice } from "../../src/testing/voices/anthropic.ts";
 import { geminiVoice } from "../../src/testing/voices/gemini.ts";
 import { ollamaVoice } from "../../src/testing/voices/ollama.ts";
-import { azureOpenaiVoice, openaiChatVoice, openaiVoice } from "../../src/testing/voices/openai.ts";
+import { azureOpenaiVoice, openaiChatVoice } from "../../src/testing/voices/openai-chat.ts";
+import { openaiVoice } from "../../src/testing/voices/openai.ts";
 import type { WireVoice } from "../../src/testing/voices/voice.ts";
 import { codeOfStatus } from "../../src/wire/http-status.ts";
 
@@ -108,20 +109,13 @@ export const providers: readonly Provider[] = [
     ours: client(({ url, apiKey, clock }) => ollama({ model: "m", baseUrl: url, apiKey, clock })),
     client: "ollama",
     async *raw({ url, apiKey, prompt, signal }) {
-      const { Ollama } = (await import(optional("ollama"))) as OllamaPackage;
+      const { Ollama } = await import("ollama");
       const asked = new Ollama({ host: url, headers: { authorization: `Bearer ${apiKey}` } });
       signal.addEventListener("abort", () => asked.abort()); // it takes no signal
       for await (const { message } of await asked.chat({ model: "m", messages: [{ role: "user", content: prompt }], stream: true })) yield message.content;
     },
   },
 ];
-
-/** So that the types do not ask for a package that need not be there. */
-const optional = (name: string): string => name;
-
-interface OllamaPackage {
-  readonly Ollama: new (options: object) => { abort(): void; chat(request: object): Promise<AsyncIterable<{ readonly message: { readonly content: string } }>> };
-}
 
 /** What services call the trouble of an event. */
 const words: Readonly<Record<string, ErrorCode>> = {

@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { MillraceError } from "../../src/core/errors.ts";
 import type { Part } from "../../src/core/part.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
-import { type FaultOutcome, tryFault, type TryFaultOptions, type WireAsk, type WireClient } from "../../src/testing/try-fault.ts";
-import { openaiChatVoice as voice } from "../../src/testing/voices/openai.ts";
+import type { WireAsk, WireClient } from "../../src/testing/fault-meeting.ts";
+import { type FaultOutcome, tryFault, type TryFaultOptions } from "../../src/testing/try-fault.ts";
+import { openaiChatVoice as voice } from "../../src/testing/voices/openai-chat.ts";
 import { type WireFaultCase, wireFaults } from "../../src/testing/wire-faults.ts";
 
 const caseOf = (name: string, when: WireFaultCase["when"] = "before content"): WireFaultCase => {

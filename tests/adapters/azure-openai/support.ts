@@ -2,7 +2,7 @@
 import type { AzureOpenAIOptions } from "../../../src/adapters/azure-openai/index.ts";
 import { azureOpenai } from "../../../src/adapters/azure-openai/index.ts";
 import type { Model } from "../../../src/kinds/model.ts";
-import { azureOpenaiVoice } from "../../../src/testing/voices/openai.ts";
+import { azureOpenaiVoice } from "../../../src/testing/voices/openai-chat.ts";
 import { type Api, apis as openaiApis, key } from "../openai/support.ts";
 
 export const version = "2025-04-01-preview";
