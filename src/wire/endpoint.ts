@@ -12,13 +12,13 @@ export type ApiKey = string | (() => string | Promise<string>);
 const loopback = /^(?:localhost|(?:[\w-]+\.)+localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i;
 
 /** Refuses anything but https, loopback aside, and a user name in the URL; messages show no more than the host. */
-export function checkedBaseUrl(who: string, baseUrl: string): string {
+export function checkedBaseUrl(who: string, baseUrl: string, option = "baseUrl"): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
-  if (url === undefined) throw new MillraceError("invalid_input", `${who}: baseUrl must be an absolute URL`);
-  if (url.username !== "" || url.password !== "") throw new MillraceError("invalid_input", `${who}: baseUrl must hold no user name or password`);
+  if (url === undefined) throw new MillraceError("invalid_input", `${who}: ${option} must be an absolute URL`);
+  if (url.username !== "" || url.password !== "") throw new MillraceError("invalid_input", `${who}: ${option} must hold no user name or password`);
   const local = url.protocol === "http:" && loopback.test(url.hostname);
   if (url.protocol !== "https:" && !local) {
-    throw new MillraceError("invalid_input", `${who}: baseUrl must be https, or http on loopback, got ${url.protocol}//${url.host}`);
+    throw new MillraceError("invalid_input", `${who}: ${option} must be https, or http on loopback, got ${url.protocol}//${url.host}`);
   }
   return baseUrl.replace(/\/+$/, "");
 }
