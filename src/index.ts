@@ -107,6 +107,7 @@ export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
 export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";
 export { save, type SaveOptions } from "./kinds/save.ts";
 export { approximateTokens, type CountContext, type ServiceTokenCounter, type TokenCounter, tokenCounter, type Tokenizer } from "./kinds/token-counter.ts";
+export type { Checked, OpenedTools, Tool, ToolRun, ToolSource } from "./kinds/tool.ts";
 export type { FilterValue, VectorFilter } from "./kinds/vector-filter.ts";
 export type {
   VectorAbility,
@@ -183,7 +184,7 @@ export { conversation, type Conversation, type ConversationOptions, type Convers
 export type { HistoryStore } from "./tools/kept-history.ts";
 export type { JsonSchema, Schema, StandardResult, StandardSchema } from "./tools/schema.ts";
 export { structured, type StructuredOptions } from "./tools/structured.ts";
-export { type Tool, tool, type ToolFunction, type ToolOptions, type ToolOutput, type ToolPipelineOptions, type ToolRun, type ToolSettings } from "./tools/tool.ts";
+export { tool, type ToolFunction, type ToolOptions, type ToolOutput, type ToolPipelineOptions, type ToolSettings } from "./tools/tool.ts";
 export type { ToolEvent } from "./tools/tool-call.ts";
 export { trimHistory, type TrimHistoryOptions } from "./tools/trim-history.ts";
-export { type OpenedTools, type ToolSource, withTools, type WithToolsOptions } from "./tools/with-tools.ts";
+export { withTools, type WithToolsOptions } from "./tools/with-tools.ts";

@@ -6,7 +6,7 @@
 import { isMillraceError } from "../core/errors.ts";
 import { checkedJson } from "../core/json-border.ts";
 import type { JsonValue } from "../core/part.ts";
-import type { Checked } from "./schema.ts";
+import type { Checked } from "../kinds/tool.ts";
 
 // JSON begins with no backtick, so a text in a fence can be nothing else.
 const fence = "```";

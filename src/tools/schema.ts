@@ -6,6 +6,7 @@
  * @module
  */
 import { invalidOption, MillraceError } from "../core/errors.ts";
+import type { Checked } from "../kinds/tool.ts";
 import { schemaCheck } from "../wire/schema-check.ts";
 
 /** A JSON Schema, as the object it is. */
@@ -30,9 +31,6 @@ export interface StandardSchema<T = unknown> {
 
 /** Either. The values of a JSON Schema have no type of their own. */
 export type Schema<T = unknown> = StandardSchema<T> | JsonSchema;
-
-/** Passed, with the value that the schema made of it, or not, and why. */
-export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly issues: string };
 
 /** A schema that a model can be told, and that its words are held against. */
 export interface CheckedSchema<T> {

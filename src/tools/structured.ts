@@ -13,8 +13,9 @@ import type { JsonValue, Part } from "../core/part.ts";
 import { processorOf, runInside } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
 import { Scope } from "../core/scope.ts";
+import type { Checked } from "../kinds/tool.ts";
 import { answerValue } from "./answer-text.ts";
-import { type Checked, type CheckedSchema, checkedSchema, type JsonSchema, type Schema } from "./schema.ts";
+import { type CheckedSchema, checkedSchema, type JsonSchema, type Schema } from "./schema.ts";
 import { toldSchema } from "./strict-schema.ts";
 import { type TurnAnswer, turnsOf } from "./turn-answer.ts";
 

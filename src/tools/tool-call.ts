@@ -12,8 +12,8 @@ import { utf8Length } from "../core/part-size.ts";
 import { runInside } from "../core/pipeline.ts";
 import { resultMedium } from "../core/result-media.ts";
 import type { Scope } from "../core/scope.ts";
+import type { Tool } from "../kinds/tool.ts";
 import { timeout } from "../resilience/timeout.ts";
-import type { Tool } from "./tool.ts";
 
 /** A tool that failed, and why: the model reads no more than the tool wrote for it. */
 export interface ToolEvent {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { ModelTool } from "../core/asked.ts";
 import { isWholePart } from "../core/content.ts";
 import { json, text } from "../core/constructors.ts";
 import { invalidOption } from "../core/errors.ts";
@@ -11,8 +10,9 @@ import { checkedJson } from "../core/json-border.ts";
 import type { JsonPart, JsonValue, Part, TextPart, ToolCallPart } from "../core/part.ts";
 import { STAGES } from "../core/plan.ts";
 import type { Context, PartResult, Processor } from "../core/processor.ts";
+import type { Tool, ToolRun } from "../kinds/tool.ts";
 import { each } from "../streams/each.ts";
-import { type Checked, checkedSchema, type JsonSchema, type Schema } from "./schema.ts";
+import { checkedSchema, type JsonSchema, type Schema } from "./schema.ts";
 
 /** What a tool gives: a JSON value, a part, or parts as they come. Nothing is the value `null`. */
 export type ToolOutput = JsonValue | Part | void | undefined | Iterable<Part | string> | AsyncIterable<Part | string>;
@@ -45,25 +45,6 @@ export interface ToolOptions<T> extends ToolSettings<T> {
 export interface ToolPipelineOptions extends ToolSettings<unknown> {
   /** Made by a verb or an adapter; a bare `async function*` is a function that gets the arguments. */
   readonly run: Processor;
-}
-
-/** A tool that a model may call. */
-export interface Tool extends ModelTool {
-  readonly timeoutMs?: number;
-  readonly idempotent: boolean;
-  /** Holds arguments against the schema. */
-  check(input: JsonValue): Promise<Checked<unknown>>;
-  /** One call of the tool, with arguments that were checked. */
-  open(input: unknown, call: ToolCallPart): ToolRun;
-}
-
-/** One call of a tool. */
-export interface ToolRun {
-  readonly processor: Processor;
-  /** What the processor reads. */
-  readonly input: Part;
-  /** The tool gave a value: the one part there is stands for it, and nothing was streamed. */
-  readonly returned: boolean;
 }
 
 const noArguments: JsonSchema = { type: "object", properties: {}, additionalProperties: false };

@@ -14,23 +14,10 @@ import type { Part, ToolCallPart } from "../core/part.ts";
 import { resultOfMedium } from "../core/result-media.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
+import type { OpenedTools, Tool, ToolSource } from "../kinds/tool.ts";
 import { collect } from "../wire/collect.ts";
 import { heard } from "../wire/heard.ts";
-import type { Tool } from "./tool.ts";
 import { calledParts, type CallSettings, type ToolEvent } from "./tool-call.ts";
-
-/** Tools that have to be opened, as those of a server: once a run, and closed with it. */
-export interface ToolSource {
-  /** For messages. */
-  readonly name: string;
-  openTools(context: Context): Promise<OpenedTools>;
-}
-
-/** Tools that are open. */
-export interface OpenedTools {
-  readonly tools: readonly Tool[];
-  close(): Promise<void>;
-}
 
 /** Of the tool loop. */
 export interface WithToolsOptions {

@@ -597,7 +597,7 @@ describe("what is sent", () => {
       system: "Be brief.",
       stream: true,
       thinking: { type: "enabled", budget_tokens: 2_000, display: "summarized" },
-      output_config: { effort: "low", format: { type: "json_schema", schema: { type: "object" } } },
+      output_config: { effort: "low", format: { type: "json_schema", schema: { type: "object", properties: {}, additionalProperties: false } } },
       stop_sequences: ["END"],
       tools: [{ name: "f", input_schema: { type: "object" } }, { type: "web_search_20260318", name: "web_search" }],
       tool_choice: { type: "any" },

@@ -46,6 +46,7 @@ import { type Model, modelOf } from "../../kinds/model.ts";
 import type { CacheControl } from "../../wire/anthropic/content.ts";
 import { bodyError, clientError, reportedError } from "../../wire/anthropic/errors.ts";
 import { messagesReader } from "../../wire/anthropic/events.ts";
+import { outputSchema } from "../../wire/anthropic/output-schema.ts";
 import { pausedTurns } from "../../wire/anthropic/paused-turns.ts";
 import { declared, type MessagesRequest, type MessagesSettings, toMessagesRequest } from "../../wire/anthropic/request.ts";
 import { asking, type StandingAsks } from "../../wire/asking.ts";
@@ -94,7 +95,7 @@ export interface AnthropicOptions extends ConnectionOptions {
   readonly toolChoice?: ToolChoice;
   /** Requests that a paused turn may take beyond its first one. @default 8 with `serverTools`, else 0 */
   readonly maxContinuations?: number;
-  /** Makes the answer JSON of a schema. */
+  /** Makes the answer JSON of a schema: of what the service refuses in one, the model is told in words. */
   readonly output?: Pick<OutputSchema, "schema">;
   /** Documents may be cited; the citations are JSON on `sources`. @default false */
   readonly citations?: boolean;
@@ -174,7 +175,7 @@ export function anthropic(options: AnthropicOptions): Model {
 /** What a turn may be asked for in other words than the options. */
 function askedFields({ tools = [], toolChoice, output }: StandingAsks<Pick<OutputSchema, "schema">>, { serverTools = [], effort }: AnthropicOptions): Pick<MessagesSettings["fields"], AskedField> {
   const all = [...tools.map(declared), ...serverTools];
-  const outputConfig = compact<object>({ effort, format: output && { type: "json_schema", schema: output.schema } } as object);
+  const outputConfig = compact<object>({ effort, format: output && { type: "json_schema", schema: outputSchema(output.schema) } } as object);
   return {
     output_config: Object.keys(outputConfig).length === 0 ? undefined : outputConfig,
     tools: all.length === 0 ? undefined : all,

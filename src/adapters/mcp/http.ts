@@ -11,7 +11,6 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import { fieldOf } from "../../wire/error-fields.ts";
 import type { Sdk, Way } from "./connection.ts";
 import { service } from "./errors.ts";
@@ -91,7 +90,7 @@ export function httpWay({ StreamableHTTPClientTransport }: Sdk, url: string, ans
     send(message) {
       if ("method" in message && "id" in message) return ask(message);
       const told = tell(message);
-      const heard = told.then(ignore, ignore).then(() => void telling.delete(heard));
+      const heard = told.then(() => {}, () => {}).then(() => void telling.delete(heard));
       telling.add(heard);
       return told;
     },

@@ -6,11 +6,10 @@
  *
  * @module
  */
-import type { ModelTool } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, wholeNumber } from "../../core/errors.ts";
-import type { JsonValue, Part, ToolCallPart } from "../../core/part.ts";
-import type { Context, Processor } from "../../core/processor.ts";
+import type { JsonValue } from "../../core/part.ts";
+import type { Tool, ToolSource } from "../../kinds/tool.ts";
 import { each } from "../../streams/each.ts";
 import { heard } from "../../wire/heard.ts";
 import { lifetime } from "../../wire/lifetime.ts";
@@ -51,19 +50,8 @@ export interface McpToolsOptions extends McpServerOptions {
   readonly clock?: Clock;
 }
 
-/** A tool of a server, as `withTools` runs it. */
-export interface McpTool extends ModelTool {
-  readonly timeoutMs: number;
-  readonly idempotent: boolean;
-  check(input: JsonValue): Promise<{ readonly ok: true; readonly value: unknown }>;
-  open(input: unknown, call: ToolCallPart): { readonly processor: Processor; readonly input: Part; readonly returned: boolean };
-}
-
 /** The tools of a server: given to `withTools` as they are. */
-export interface McpTools extends AsyncDisposable {
-  /** For messages. */
-  readonly name: string;
-  openTools(context: Context): Promise<{ readonly tools: readonly McpTool[]; close(): Promise<void> }>;
+export interface McpTools extends ToolSource, AsyncDisposable {
   /** Ends every connection; calls that run end with code `closed`. */
   close(): Promise<void>;
 }
@@ -125,7 +113,7 @@ export function mcpTools(options: McpToolsOptions): McpTools {
       signal?.removeEventListener("abort", abort);
     }
   };
-  const toTool = (connection: Connection, tool: ListedTool, ended: () => unknown): McpTool => ({
+  const toTool = (connection: Connection, tool: ListedTool, ended: () => unknown): Tool => ({
     name: tool.name,
     ...(tool.description === undefined ? {} : { description: tool.description }),
     parameters: tool.parameters,

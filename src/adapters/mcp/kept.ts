@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { ignore } from "../../core/flow.ts";
 import { heard } from "../../wire/heard.ts";
 import type { Connection } from "./connection.ts";
 
@@ -39,11 +38,11 @@ export function kept(open: () => Promise<Connection>): Kept {
     },
     async drop(connection) {
       const opening = current;
-      if ((await opening?.catch(ignore)) === connection) forget(opening);
+      if ((await opening?.catch(() => undefined)) === connection) forget(opening);
       await connection.close();
     },
     async close() {
-      await (await current?.catch(ignore))?.close();
+      await (await current?.catch(() => undefined))?.close();
     },
   };
 }
