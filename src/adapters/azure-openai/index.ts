@@ -4,6 +4,9 @@
  * Kind: model. Client: `openai` 7 (6 fits too), an optional peer that is loaded at first use.
  * Source: learn.microsoft.com/azure/ai-foundry/openai/reference
  *
+ * Parts and events are mapped as in the adapter of OpenAI, by the same code. What Azure's filter says of prompt and answer is in
+ * `metadata.openai.promptFilter` and `answerFilter` of the finish part; a prompt that it refuses is `refused`.
+ *
  * @module
  */
 import { invalidOption, MillraceError } from "../../core/errors.ts";

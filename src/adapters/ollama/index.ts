@@ -4,6 +4,23 @@
  * Kind: model. Client: none, plain `fetch`.
  * Source: github.com/ollama/ollama, docs/api.md
  *
+ * | part | in the request |
+ * | --- | --- |
+ * | text, JSON | `content`; neighbours of one role are one message, the user's joined by an empty line |
+ * | image (PNG, JPEG, WebP) in memory | `images`; by address, and any other medium: `invalid_input` |
+ * | tool call, tool result | `tool_calls`; a message of role `tool` |
+ * | images of role `tool` behind the result that `metadata.toolResult.id` names | the user's, behind the results |
+ * | its own thoughts | `thinking` |
+ * | system, `system` | a message of role `system`, where it stands; at the beginning |
+ *
+ * | in a line | part |
+ * | --- | --- |
+ * | `message.content`, `message.thinking` | text; on `reasoning`, with `metadata.ollama.thinking` |
+ * | `message.tool_calls` | tool calls, whole; an id is made where there is none |
+ * | `done` with `stop`, `length`, any other word | finish part: `stop` or `tool_calls`; `length`; `other` |
+ * | `prompt_eval_count`, `eval_count` | `inputTokens`, absent where the prompt came from the cache; `outputTokens` |
+ * | `error` | thrown by its words |
+ *
  * @module
  */
 import { type Asked, askedOf, type ModelTool, type OutputSchema } from "../../core/asked.ts";
