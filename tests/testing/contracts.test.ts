@@ -27,6 +27,7 @@ const usage = "says what the answer took, as numbers that were sent";
 const live = "gives a delta when it comes, also when nothing follows";
 const plain = "hands out plain parts that the codec knows, and changes neither its input nor what it handed out";
 const unsaid = "sends nothing of status, debug, sources, finish and error parts";
+const asks = "asks for the tools and the JSON that a wrapper further out asks for, in this turn alone";
 const apart = "keeps nothing between runs, and runs at once do not meet";
 const stage = "works as a stage";
 const refused = "a refused request is one request, unauthorized, and its error shows neither key nor prompt";
@@ -49,6 +50,7 @@ const modelFlaws: Expected<ModelFlaw> = {
   "changes-output": [plain],
   "odd-part": [plain],
   "sends-all": [nothing, unsaid],
+  "forgets-asks": [asks],
   "keeps-history": [apart],
   "truncated-is-end": cut,
   "truncated-is-plain": cut.filter((name) => !name.includes("nothing")),

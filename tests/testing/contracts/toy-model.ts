@@ -1,4 +1,5 @@
 /** A model over a service that is an object of this process, right in all that the contract asks, or wrong in one thing. */
+import { askedOf } from "../../../src/core/asked.ts";
 import { finish, text } from "../../../src/core/constructors.ts";
 import { isMillraceError, MillraceError } from "../../../src/core/errors.ts";
 import type { Part } from "../../../src/core/part.ts";
@@ -26,6 +27,7 @@ export type ModelFlaw =
   | "changes-output"
   | "odd-part"
   | "sends-all"
+  | "forgets-asks"
   | "keeps-history"
   | "truncated-is-end"
   | "truncated-is-plain"
@@ -104,7 +106,7 @@ function toyModel(toy: ToyService, flaw: ModelFlaw | undefined): Model {
       const said = flaw === "sends-all" ? parts : spokenParts(service, parts, "refuse", () => false).map(({ part }) => part);
       if (said.length === 0 && flaw !== "asks-for-nothing") return;
       if (flaw === "changes-input") for (const part of said) Object.assign(part, { role: "user" });
-      const body = history + JSON.stringify(said);
+      const body = history + JSON.stringify(said) + (flaw === "forgets-asks" ? "" : JSON.stringify(askedOf(context)));
       if (flaw === "keeps-history") history = body;
       if (flaw === "unheard-rejection") void Promise.reject(new Error("nobody hears"));
 
