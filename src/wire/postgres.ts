@@ -7,10 +7,11 @@
  *
  * @module
  */
-import type * as pg from "pg";
 import { MillraceError, wholeNumber } from "../core/errors.ts";
-import { ignore } from "../core/flow.ts";
-import { isConnectionLost, toPostgresError } from "./postgres-errors.ts";
+import { toPostgresError } from "./postgres-errors.ts";
+import { borrowedPool, isPool, ownPool } from "./postgres-pool.ts";
+import { single } from "./postgres-single.ts";
+import type { PostgresTls } from "./postgres-tls.ts";
 
 /** What is used of a ready client: `pg`'s pool or client, PGlite, or anything else that answers so. */
 export interface PostgresClient {
@@ -25,23 +26,39 @@ export interface PostgresOptions {
   readonly client?: PostgresClient;
   /** Connections of the pool at most. @default 10 */
   readonly connections?: number;
-  /** Milliseconds to get a connection. @default 5000 */
+  /** Milliseconds to get a connection: a new one, one of the pool, or the turn on a single client. @default 5000 */
   readonly connectMs?: number;
   /** Milliseconds for a statement, kept by the server; not with `client`. @default 30000 */
   readonly timeoutMs?: number;
+  /**
+   * TLS, with the server's certificate and name verified; not with `client`. @default what the address says (`sslmode`), else none;
+   * the environment says nothing
+   */
+  readonly ssl?: boolean | PostgresTls;
 }
 
 /** A row by its column names. */
 export type PostgresRow = Readonly<Record<string, unknown>>;
 
+/** A result as the server printed it, whatever parsers the client has. */
+export interface PostgresCells {
+  /** `type` is the object id of the type. */
+  readonly columns: readonly { readonly name: string; readonly type: number }[];
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** Rows that came back or were changed. */
+  readonly count: number;
+}
+
 /** One connection, for as long as a call has it. */
 export interface PostgresSession {
   query(text: string, values?: readonly unknown[]): Promise<readonly PostgresRow[]>;
+  /** One statement, its values and its result as text. Throws `missing_config` for a client that is neither of pg nor PGlite. */
+  cells(text: string, values?: readonly (string | null)[]): Promise<PostgresCells>;
 }
 
 /** What a call may be told. */
 export interface PostgresContext {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Work on one connection. */
@@ -49,6 +66,8 @@ export type PostgresWork<T> = (session: PostgresSession) => Promise<T>;
 
 /** Where an adapter's statements go. */
 export interface Postgres {
+  /** Is there one connection alone, for which all calls wait in turn? */
+  readonly isSingle: boolean;
   /** Work on one connection, each statement by itself. `what` is for messages. */
   run<T>(what: string, work: PostgresWork<T>, context?: PostgresContext): Promise<T>;
   /** Work in one transaction, rolled back when it throws. A connection lost while it commits is `interrupted`: nobody knows. */
@@ -58,18 +77,20 @@ export interface Postgres {
 }
 
 /** How one kind of client lends a connection. `onStop` hears what to do when the call is given up. */
-interface Lender {
+export interface Lender {
   lend<T>(work: PostgresWork<T>, transaction: boolean, onStop: (cleanup: () => void) => void): Promise<T>;
   end(): Promise<void>;
 }
 
 /** Opens nothing yet: the first call does. Throws `invalid_input` and `missing_config` for options that cannot work. */
-export function postgres(service: string, options: PostgresOptions): Postgres {
+export function postgresConnections(service: string, options: PostgresOptions): Postgres {
   const { connectionString, client } = options;
   if ((connectionString === undefined) === (client === undefined)) {
     throw new MillraceError("missing_config", `${service}: needs either connectionString or client`, { service });
   }
-  const lender = client === undefined ? ownPool(service, options) : isPool(client) ? borrowedPool(client) : single(client);
+  const connectMs = wholeNumber(service, "connectMs", options.connectMs ?? 5_000, 1);
+  const isSingle = client !== undefined && !isPool(client);
+  const lender = client === undefined ? ownPool(service, options, connectMs) : isPool(client) ? borrowedPool(client) : single(service, client, connectMs);
   const stops = new Set<(why: unknown) => void>();
   let closing: Promise<void> | undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the connection is closed`, { service });
@@ -106,6 +127,7 @@ export function postgres(service: string, options: PostgresOptions): Postgres {
     });
   };
   return {
+    isSingle,
     run: (what, work, context) => call(what, work, false, context),
     transaction: (what, work, context) => call(what, work, true, context),
     close() {
@@ -114,190 +136,6 @@ export function postgres(service: string, options: PostgresOptions): Postgres {
         closing = lender.end();
       }
       return closing;
-    },
-  };
-}
-
-// --- pools ---
-
-interface PoolClient extends PostgresClient {
-  readonly processID?: number | null;
-  release(destroy?: boolean): void;
-  on(event: "error", listener: () => void): unknown;
-  off(event: "error", listener: () => void): unknown;
-}
-
-interface Pool extends PostgresClient {
-  connect(): Promise<PoolClient>;
-}
-
-/** A pool counts its connections; a client has `connect` too, but lends nothing. */
-function isPool(client: PostgresClient): client is Pool {
-  return "connect" in client && "totalCount" in client;
-}
-
-function ownPool(service: string, options: PostgresOptions): Lender {
-  const max = wholeNumber(service, "connections", options.connections ?? 10, 1);
-  const connectMs = wholeNumber(service, "connectMs", options.connectMs ?? 5_000, 1);
-  const timeoutMs = wholeNumber(service, "timeoutMs", options.timeoutMs ?? 30_000, 1);
-  const { connectionString = "" } = options;
-  let opened: Promise<{ readonly pool: Pool; end(): Promise<void> }> | undefined;
-  const open = async (): Promise<{ readonly pool: Pool; end(): Promise<void> }> => {
-    const { default: pg } = await loadPg(service);
-    const pool = new pg.Pool({
-      connectionString,
-      max,
-      connectionTimeoutMillis: connectMs,
-      statement_timeout: timeoutMs,
-      idle_in_transaction_session_timeout: timeoutMs,
-      application_name: "millrace",
-    });
-    pool.on("error", ignore); // an idle connection that the server drops would end the process otherwise
-    return { pool, end: () => pool.end() };
-  };
-  const lent = lendingFrom(async () => {
-    // a failed load is forgotten, so that a later call may try again
-    opened ??= open().catch((error: unknown) => {
-      opened = undefined;
-      throw error;
-    });
-    return (await opened).pool;
-  });
-  return {
-    lend: lent.lend,
-    async end() {
-      await lent.settled();
-      await (await opened?.catch(() => undefined))?.end();
-    },
-  };
-}
-
-async function loadPg(service: string): Promise<typeof pg> {
-  try {
-    return await import("pg");
-  } catch (error) {
-    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
-      throw new MillraceError("missing_config", `${service}: needs the package pg: npm install pg`, { service, cause: error });
-    }
-    throw error;
-  }
-}
-
-function borrowedPool(pool: Pool): Lender {
-  const lent = lendingFrom(async () => pool);
-  return { lend: lent.lend, end: lent.settled };
-}
-
-function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { settled(): Promise<void> } {
-  const cancels = new Set<Promise<unknown>>();
-  return {
-    async lend(work, transaction, onStop) {
-      const pool = await poolOf();
-      const client = await pool.connect();
-      client.on("error", ignore); // while it is lent the pool does not listen, and the query in progress rejects anyway
-      let given = false;
-      let busy = false;
-      let broken = false;
-      const giveBack = (destroy: boolean): void => {
-        if (given) return;
-        given = true;
-        client.release(destroy);
-        client.off("error", ignore);
-      };
-      onStop(() => {
-        giveBack(busy); // first, so that a full pool has room for the cancelling connection
-        const pid = client.processID;
-        if (!busy || typeof pid !== "number") return;
-        const cancel = pool.query("select pg_cancel_backend($1)", [pid]).catch(ignore);
-        cancels.add(cancel);
-        void cancel.finally(() => cancels.delete(cancel));
-      });
-      if (given) throw new MillraceError("closed", "postgres: the call was given up"); // heard by nobody
-      busy = true;
-      try {
-        const session = sessionOf(client);
-        const result = transaction ? await within(session, work, session, () => (broken = true)) : await work(session);
-        giveBack(false);
-        return result;
-      } catch (error) {
-        giveBack(broken || isConnectionLost(error));
-        throw error;
-      }
-    },
-    async settled() {
-      await Promise.all(cancels);
-    },
-  };
-}
-
-// --- single connections ---
-
-/** Who has the connection now: statements of two calls must not meet in one transaction. */
-const queues = new WeakMap<PostgresClient, Promise<unknown>>();
-
-function single(client: PostgresClient): Lender {
-  return {
-    async lend(work, transaction, onStop) {
-      let stopped = false;
-      onStop(() => {
-        stopped = true;
-      });
-      const turn = (queues.get(client) ?? Promise.resolve()).then(async () => {
-        const guarded = (target: PostgresClient): PostgresSession => {
-          const session = sessionOf(target);
-          return {
-            async query(text, values) {
-              if (stopped) throw new MillraceError("closed", "postgres: the call was given up"); // heard by nobody; rolls back
-              return session.query(text, values);
-            },
-          };
-        };
-        if (!transaction) return work(guarded(client));
-        if (hasTransaction(client)) return client.transaction((inner) => work(guarded(inner)));
-        return within(guarded(client), work, sessionOf(client), ignore);
-      });
-      queues.set(client, turn.catch(ignore));
-      return turn;
-    },
-    end: async () => {},
-  };
-}
-
-/** PGlite keeps other callers out of a transaction by itself. */
-interface Transacting extends PostgresClient {
-  transaction<T>(work: (inner: PostgresClient) => Promise<T>): Promise<T>;
-}
-
-function hasTransaction(client: PostgresClient): client is Transacting {
-  return "transaction" in client && typeof client.transaction === "function";
-}
-
-// --- transactions ---
-
-/** `ending` is what commits and rolls back: also when `session` has been told to send no more. `broken` hears of a failed rollback. */
-async function within<T>(session: PostgresSession, work: PostgresWork<T>, ending: PostgresSession, broken: () => void): Promise<T> {
-  await session.query("begin");
-  let result: T;
-  try {
-    result = await work(session);
-  } catch (error) {
-    if (!isConnectionLost(error)) await ending.query("rollback").catch(broken);
-    throw error;
-  }
-  try {
-    await ending.query("commit");
-  } catch (error) {
-    if (!isConnectionLost(error)) throw error;
-    throw new MillraceError("interrupted", "postgres: the connection was lost while committing; whether it is stored is unknown", { cause: error });
-  }
-  return result;
-}
-
-function sessionOf(client: PostgresClient): PostgresSession {
-  return {
-    async query(text, values = []) {
-      const { rows } = await client.query(text, [...values]);
-      return rows.filter((row): row is PostgresRow => typeof row === "object" && row !== null);
     },
   };
 }

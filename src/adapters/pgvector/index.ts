@@ -11,8 +11,8 @@ import { candidates, compareIds } from "../../kinds/rank-fusion.ts";
 import { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "../../kinds/vector-checks.ts";
 import { checkFilter, type VectorFilter } from "../../kinds/vector-filter.ts";
 import type { VectorContext, VectorMetric, VectorRecord, VectorStore } from "../../kinds/vector-store.ts";
-import { postgres, type PostgresOptions, type PostgresSession } from "../../wire/postgres.ts";
-import { refuseUnstorable } from "../../wire/sql-text.ts";
+import { postgresConnections, type PostgresOptions, type PostgresSession } from "../../wire/postgres.ts";
+import { refuseUnstorable } from "../../kinds/sql-text.ts";
 import { toArrays, toEntry, toMatch, toVectorText } from "./rows.ts";
 import { type Statement, statementsFor } from "./statements.ts";
 
@@ -86,7 +86,7 @@ export function pgvector(options: PgvectorOptions): VectorStore {
     language: language === false ? undefined : language,
     hnsw: index === "hnsw" ? { m, efConstruction } : undefined,
   });
-  const server = postgres(service, options);
+  const server = postgresConnections(service, options);
   const shape: VectorShape = { service, dimensions, metric };
   const lacks: VectorStore["lacks"] = language === false ? { hybrid: `the table has no full text (language: false)` } : {};
   /** Is there a table of the right shape, and does its index go on scanning until a filter has let enough through? Asked once. */

@@ -7,7 +7,7 @@ import { invalidOption } from "../../core/errors.ts";
 import { rankConstant } from "../../kinds/rank-fusion.ts";
 import type { VectorFilter } from "../../kinds/vector-filter.ts";
 import type { VectorMetric } from "../../kinds/vector-store.ts";
-import { quotedName } from "../../wire/sql-text.ts";
+import { quotedName } from "../../kinds/sql-text.ts";
 
 /** Operator and operator class of each metric. `<#>` is the negative inner product, because indexes only scan upwards. */
 const metrics: Readonly<Record<VectorMetric, { readonly operator: string; readonly classSuffix: string }>> = {

@@ -1,0 +1,124 @@
+/**
+ * Connections lent from a pool of `pg`: our own, made at first use, or a ready one.
+ *
+ * @module
+ */
+import type * as pg from "pg";
+import { MillraceError, wholeNumber } from "../core/errors.ts";
+import { ignore } from "../core/flow.ts";
+import { isConnectionLost } from "./postgres-errors.ts";
+import { sessionOf, within } from "./postgres-session.ts";
+import { tlsOf } from "./postgres-tls.ts";
+import type { Lender, PostgresClient, PostgresOptions } from "./postgres.ts";
+
+interface PoolClient extends PostgresClient {
+  readonly processID?: number | null;
+  release(destroy?: boolean): void;
+  on(event: "error", listener: () => void): unknown;
+  off(event: "error", listener: () => void): unknown;
+}
+
+interface Pool extends PostgresClient {
+  connect(): Promise<PoolClient>;
+}
+
+/** A pool counts its connections; a client has `connect` too, but lends nothing. */
+export function isPool(client: PostgresClient): client is Pool {
+  return "connect" in client && "totalCount" in client;
+}
+
+/** A pool of the adapter's own. Throws `invalid_input` for options that cannot work. */
+export function ownPool(service: string, options: PostgresOptions, connectMs: number): Lender {
+  const max = wholeNumber(service, "connections", options.connections ?? 10, 1);
+  const timeoutMs = wholeNumber(service, "timeoutMs", options.timeoutMs ?? 30_000, 1);
+  const tls = tlsOf(service, options);
+  let opened: Promise<{ readonly pool: Pool; end(): Promise<void> }> | undefined;
+  const open = async (): Promise<{ readonly pool: Pool; end(): Promise<void> }> => {
+    const { default: pg } = await loadPg(service);
+    const pool = new pg.Pool({
+      connectionString: tls.connectionString,
+      ssl: await tls.settings(),
+      max,
+      connectionTimeoutMillis: connectMs,
+      statement_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: timeoutMs,
+      application_name: "millrace",
+    });
+    pool.on("error", ignore); // an idle connection that the server drops would end the process otherwise
+    return { pool, end: () => pool.end() };
+  };
+  const lent = lendingFrom(async () => {
+    // a failed load is forgotten, so that a later call may try again
+    opened ??= open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
+    return (await opened).pool;
+  });
+  return {
+    lend: lent.lend,
+    async end() {
+      await lent.settled();
+      await (await opened?.catch(() => undefined))?.end();
+    },
+  };
+}
+
+async function loadPg(service: string): Promise<typeof pg> {
+  try {
+    return await import("pg");
+  } catch (error) {
+    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
+      throw new MillraceError("missing_config", `${service}: needs the package pg: npm install pg`, { service, cause: error });
+    }
+    throw error;
+  }
+}
+
+/** A pool of the caller's, which stays open. */
+export function borrowedPool(pool: Pool): Lender {
+  const lent = lendingFrom(async () => pool);
+  return { lend: lent.lend, end: lent.settled };
+}
+
+function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { settled(): Promise<void> } {
+  const cancels = new Set<Promise<unknown>>();
+  return {
+    async lend(work, transaction, onStop) {
+      const pool = await poolOf();
+      const client = await pool.connect();
+      client.on("error", ignore); // while it is lent the pool does not listen, and the query in progress rejects anyway
+      let given = false;
+      let busy = false;
+      let broken = false;
+      const giveBack = (destroy: boolean): void => {
+        if (given) return;
+        given = true;
+        client.release(destroy);
+        client.off("error", ignore);
+      };
+      onStop(() => {
+        giveBack(busy); // first, so that a full pool has room for the cancelling connection
+        const pid = client.processID;
+        if (!busy || typeof pid !== "number") return;
+        const cancel = pool.query("select pg_cancel_backend($1)", [pid]).catch(ignore);
+        cancels.add(cancel);
+        void cancel.finally(() => cancels.delete(cancel));
+      });
+      if (given) throw new MillraceError("closed", "postgres: the call was given up"); // heard by nobody
+      busy = true;
+      try {
+        const session = sessionOf(client);
+        const result = transaction ? await within(session, work, session, () => (broken = true)) : await work(session);
+        giveBack(false);
+        return result;
+      } catch (error) {
+        giveBack(broken || isConnectionLost(error));
+        throw error;
+      }
+    },
+    async settled() {
+      await Promise.all(cancels);
+    },
+  };
+}
