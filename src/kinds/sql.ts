@@ -27,7 +27,7 @@ import type { JsonValue } from "../core/part.ts";
  */
 export type SqlValue = JsonValue | Uint8Array | readonly SqlValue[];
 
-/** A row by its column names, in the order of the columns. */
+/** A row by its column names. */
 export type SqlRow = Readonly<Record<string, SqlValue>>;
 
 /**

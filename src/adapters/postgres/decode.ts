@@ -65,12 +65,15 @@ export function rowDecoder(columns: PostgresCells["columns"]): (cells: readonly 
     throw new MillraceError("invalid_input", `postgres: two columns are named ${received(twice)}; name them apart with "as"`, { scope: "process" });
   }
   if (names.includes("__proto__")) throw new MillraceError("invalid_input", `postgres: a column is named "__proto__"; name it otherwise with "as"`, { scope: "process" });
-  const decodes = columns.map(({ type }) => byType.get(type) ?? asIs);
+  const decodes = columns.map(({ name, type }) => ({ name, decode: byType.get(type) ?? asIs }));
+  const empty: Readonly<Record<string, SqlValue>> = Object.fromEntries(names.map((name) => [name, null]));
   return (cells) => {
-    const row: Record<string, SqlValue> = {};
-    for (let at = 0; at < names.length; at += 1) {
+    const row = { ...empty }; // all names at once: rows share one shape
+    let at = 0;
+    for (const { name, decode } of decodes) {
       const cell = cells[at];
-      row[names[at] ?? ""] = typeof cell === "string" ? (decodes[at] ?? asIs)(cell) : null;
+      if (typeof cell === "string") row[name] = decode(cell);
+      at += 1;
     }
     return row;
   };
@@ -93,12 +96,17 @@ const printedTime = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(\.\d+)?(?:([+-]
 
 /** In UTC where there is a zone, with all digits of the second. What is printed in another style, or BC, stays as it is. */
 function fromTimestamp(text: string): string {
+  // most sessions are in UTC, where nothing has to be counted
+  if (text.endsWith("+00") && text[4] === "-" && text[10] === " " && text[13] === ":") return `${text.slice(0, 10)}T${text.slice(11, -3)}Z`;
   const match = printedTime.exec(text);
   if (match === null) return text;
   const [, year, month, day, hour, minute, second, fraction = "", sign, ...offset] = match;
-  if (sign === undefined) return `${year}-${month}-${day}T${hour}:${minute}:${second}${fraction}`;
+  if (sign === undefined) return `${text.slice(0, 10)}T${text.slice(11)}`;
   const [hours = 0, minutes = 0, seconds = 0] = offset.map((digits) => Number(digits ?? 0));
-  const offsetMs = (sign === "-" ? -1 : 1) * ((hours * 60 + minutes) * 60 + seconds) * 1_000;
-  const utc = new Date(Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) - offsetMs).toISOString();
-  return /^\d{4}-/.test(utc) ? `${utc.slice(0, 19)}${fraction}Z` : text; // at the edges of the four-digit years
+  const east = sign === "-" ? -1 : 1;
+  const utc = new Date(0);
+  utc.setUTCFullYear(Number(year), Number(month) - 1, Number(day)); // Date.UTC takes the years 0 to 99 for others
+  utc.setUTCHours(Number(hour) - east * hours, Number(minute) - east * minutes, Number(second) - east * seconds);
+  const printed = utc.toISOString();
+  return printed[4] === "-" ? `${printed.slice(0, 19)}${fraction}Z` : text; // at the edges of the four-digit years
 }
