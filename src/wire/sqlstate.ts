@@ -37,6 +37,7 @@ const states: ReadonlyMap<string, SqlStateMeaning> = new Map([
 /** By the first two characters, for those that are not named above. */
 const classes: ReadonlyMap<string, SqlStateMeaning> = new Map([
   ["08", meaning("unavailable")], // connection
+  ["21", meaning("conflict")], // one row twice in a statement that overwrites
   ["22", meaning("invalid_input")], // data
   ["28", meaning("unauthorized")], // authorization
   ["42", meaning("invalid_input", { scope: "process" })], // a statement of ours that the server does not understand

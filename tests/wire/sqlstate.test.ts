@@ -27,6 +27,7 @@ describe("E4: a SQLSTATE", () => {
     ["57P05", "unavailable", "dependency", true],
     ["25006", "unavailable", "dependency", true],
     // data and constraints
+    ["21000", "conflict", "delivery", false],
     ["22000", "invalid_input", "part", false],
     ["22001", "invalid_input", "part", false],
     ["22021", "invalid_input", "part", false],
