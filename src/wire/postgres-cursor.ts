@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { systemClock } from "../core/clock.ts";
 import { ignore } from "../core/flow.ts";
 import { handOver } from "./hand-over.ts";
 import type { Postgres, PostgresCells, PostgresSession } from "./postgres.ts";
@@ -32,7 +33,7 @@ export interface CursorReader {
   take(): Promise<PostgresCells | undefined>;
   /** Has the next batch fetched while this one is read: one is ahead at most. */
   ask(): void;
-  /** Gives the connection back. A fetch in progress is cancelled. Twice is fine. */
+  /** Gives the connection back; a fetch in progress is waited for shortly, then cancelled. Twice is fine. */
   leave(): Promise<void>;
 }
 
@@ -40,6 +41,8 @@ export interface CursorReader {
 const firstBatch = 32;
 /** Characters of a batch: about 1 MiB, whatever the rows are like. */
 const batchChars = 1_048_576;
+/** Milliseconds for the batch that was on its way when the reader left. */
+const drainMs = 250;
 /** Cursors of one connection must not share a name. */
 let opened = 0;
 
@@ -84,8 +87,10 @@ function ownReader(server: Postgres, options: CursorOptions): CursorReader {
     async leave() {
       batches.leave();
       if (reading === undefined) return;
-      if (fetching) ending.abort(); // it would be waited for otherwise, however long it takes
+      // a batch that is on its way is let in, so that the connection can be used again; one that takes long is cancelled with it
+      const forget = fetching ? systemClock.timeout(drainMs, () => ending.abort()) : ignore;
       await reading;
+      forget();
     },
   };
 }

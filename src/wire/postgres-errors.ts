@@ -4,6 +4,7 @@
  * @module
  */
 import { isMillraceError, MillraceError } from "../core/errors.ts";
+import { networkFault } from "./network-errors.ts";
 import { meaningOfSqlState } from "./sqlstate.ts";
 
 /** Characters of a server's message that are kept. */
@@ -52,9 +53,10 @@ export function toPostgresError(service: string, what: string, error: unknown): 
     const told = state.startsWith("22") ? message.replace(/".*"/s, "…") : message;
     return new MillraceError(code, `${service}: ${what}: ${told} (SQLSTATE ${state})`, { service, cause: error, ...details });
   }
-  if (!isConnectionLost(error)) return error;
   const code = nodeCodeOf(error);
-  const retryable = code !== "ENOTFOUND"; // a name that does not exist will not exist in a second either
+  const fault = code === undefined ? undefined : networkFault(error);
+  if (fault === undefined && !isConnectionLost(error)) return error;
+  const retryable = fault?.retryable ?? true; // a name that does not exist, a certificate that is no good will be so in a second too
   return new MillraceError("unavailable", `${service}: ${what}: the connection failed${code === undefined ? "" : ` (${code})`}`, { service, cause: error, retryable });
 }
 

@@ -18,8 +18,6 @@ export interface PostgresTls {
   /** Certificate and key of the client in PEM. */
   readonly cert?: string;
   readonly key?: string;
-  /** The name in the server's certificate. @default the host of the address */
-  readonly servername?: string;
 }
 
 /** TLS as `pg` is told of it. */
@@ -32,7 +30,7 @@ export interface TlsAddress {
   settings(): Promise<TlsSettings>;
 }
 
-const options: ReadonlySet<string> = new Set<keyof PostgresTls>(["ca", "cert", "key", "servername"]);
+const options: ReadonlySet<string> = new Set<keyof PostgresTls>(["ca", "cert", "key"]);
 /** The words of an address, and the option that each file is. */
 const files = { sslrootcert: "ca", sslcert: "cert", sslkey: "key" } as const;
 /** Weaker than "verify-full" as libpq has them, and as good as it here. */

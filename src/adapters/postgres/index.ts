@@ -81,19 +81,23 @@ export function postgres(options: PostgresOptions): SqlDatabase {
       const { text, values } = sent(statement);
       return server.run("statement", (session) => executed(session, text, values), context);
     },
-    transaction(work, context) {
-      const running = async (session: PostgresSession): ReturnType<typeof work> =>
-        work({
-          async execute(statement) {
-            const { text, values } = sent(statement);
-            try {
-              return await executed(session, text, values);
-            } catch (error) {
-              throw toPostgresError(service, "statement", error); // here, as the work may look at it and go on from a savepoint
-            }
-          },
-        });
-      return server.transaction("transaction", running, context);
+    async transaction(work, context) {
+      // what the work throws is its own: a refused connection of another service is none of the database's
+      const carried = new Map<unknown, unknown>();
+      const running = async (session: PostgresSession): ReturnType<typeof work> => {
+        try {
+          return await work({ execute: (statement) => executedInside(session, statement) });
+        } catch (error) {
+          const carrier = new Error("the work has failed");
+          carried.set(carrier, error);
+          throw carrier;
+        }
+      };
+      try {
+        return await server.transaction("transaction", running, context);
+      } catch (error) {
+        throw carried.has(error) ? carried.get(error) : error;
+      }
     },
     close,
     [Symbol.asyncDispose]: close,
@@ -105,6 +109,16 @@ export function postgres(options: PostgresOptions): SqlDatabase {
 async function executed(session: PostgresSession, text: string, values: readonly (string | null)[]): Promise<SqlResult> {
   const { columns, rows, count } = await session.cells(text, values);
   return { rows: rows.map(rowDecoder(columns)), count };
+}
+
+/** Translated here, as the work may look at it and go on from a savepoint. */
+async function executedInside(session: PostgresSession, statement: SqlStatement): Promise<SqlResult> {
+  const { text, values } = sent(statement);
+  try {
+    return await executed(session, text, values);
+  } catch (error) {
+    throw toPostgresError(service, "statement", error);
+  }
 }
 
 /** A write in a transaction that we made read-only is no fault of the server. */
