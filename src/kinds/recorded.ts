@@ -62,8 +62,8 @@ export interface RecordedOptions extends RecordedTables {
  * await recordedSetup(sql, { table: "calls" });
  * const shout = each((part) => (isText(part) ? part.text.toUpperCase() : part));
  * console.log(await run(recorded(shout, sql, { table: "calls" }), "hello", { correlationId: "order-7" }).text()); // HELLO
- * const { rows } = await sql.execute({ text: "select i.state, i.text, r.text as result from calls_inputs i join calls_results r on r.input = i.id" });
- * console.log(JSON.stringify(rows)); // [{"state":"processed","text":"hello","result":"HELLO"}]
+ * const joined = "select i.state, i.text, r.text as result from calls_inputs i join calls_results r on r.input = i.id";
+ * console.log(JSON.stringify((await sql.execute({ text: joined })).rows)); // [{"state":"processed","text":"hello","result":"HELLO"}]
  */
 export function recorded(processor: Processor, sql: SqlDatabase, options: RecordedOptions): Processor {
   requireProcessors("recorded", [processor]);

@@ -41,8 +41,8 @@ export interface PostgresOptions extends Connections {
  *
  * await using client = await PGlite.create();
  * await using sql = postgres({ client });
- * const text = "select n, n * n as square from generate_series(1, $1) as n";
- * for await (const row of sql.query({ text, values: [1000] })) {
+ * const squares = { text: "select n, n * n as square from generate_series(1, $1) as n", values: [1000] };
+ * for await (const row of sql.query(squares)) {
  *   if (row.n === 3) break;
  *   console.log(row.square); // 1  4
  * }
