@@ -14,6 +14,8 @@ import { openCursor } from "../../wire/postgres-cursor.ts";
 import { sqlStateOf, toPostgresError } from "../../wire/postgres-errors.ts";
 import { rowDecoder } from "./decode.ts";
 
+export { postgresKeyValue, type PostgresKeyValue, type PostgresKeyValueOptions } from "./key-value.ts";
+
 const service = "postgres";
 
 /** How the database is reached. */

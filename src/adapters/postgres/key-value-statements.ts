@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { quotedName } from "../../wire/sql-text.ts";
+import { quotedName } from "../../kinds/sql-text.ts";
 
 /** Rows that are past and that one sweep takes away at most. */
 const rowsPerSweep = 1_000;

@@ -10,7 +10,7 @@ import { isMillraceError, MillraceError, received } from "../../core/errors.ts";
 import { ignore } from "../../core/flow.ts";
 import { checkValue, checkValueKey, type KeyValueContext, type KeyValueSetOptions, type MarkStore } from "../../kinds/key-value.ts";
 import { type Advanced, checkSteps } from "../../kinds/marks.ts";
-import { postgres, type PostgresOptions, type PostgresRow, type PostgresSession, type PostgresWork } from "../../wire/postgres.ts";
+import { postgresConnections, type PostgresOptions, type PostgresRow, type PostgresSession, type PostgresWork } from "../../wire/postgres.ts";
 import { sqlStateOf } from "../../wire/postgres-errors.ts";
 import { keyValueStatements, shape } from "./key-value-statements.ts";
 
@@ -60,7 +60,7 @@ export interface PostgresKeyValue extends MarkStore {
 export function postgresKeyValue(options: PostgresKeyValueOptions): PostgresKeyValue {
   const { table, schema, unlogged = false } = options;
   const statements = keyValueStatements(service, { schema, table, unlogged });
-  const server = postgres(service, options);
+  const server = postgresConnections(service, options);
   let writes = 0;
 
   const call = async <T>(what: string, work: PostgresWork<T>, context: KeyValueContext | undefined): Promise<T> => {
