@@ -151,7 +151,7 @@ export function vectorStoreFaults(subject: FaultSubject): void {
         controller.abort(reason);
         return refusal(500, "late");
       });
-      const many = Array.from({ length: 600 }, (_, i) => ({ id: `r${i}`, vector: Float32Array.of(1, i, 0) }));
+      const many = Array.from({ length: 1_200 }, (_, i) => ({ id: `r${i}`, vector: Float32Array.of(1, i, 0) }));
       expect(await failure(store.upsert(many, { signal: controller.signal }))).toBe(reason);
       expect(server.requests.length - before).toBe(1);
     });
