@@ -26,10 +26,10 @@ export interface PrivateApt {
   first(meta: string): string | undefined;
 }
 
-/** Updates private lists below `folder`. Throws with the reason where there is no apt or no mirror. */
-export function privateApt(folder: string): PrivateApt {
+/** Updates private lists below `folder`, of the machine's suite unless another is named. Throws with the reason where there is no apt or no mirror. */
+export function privateApt(folder: string, named?: string): PrivateApt {
   if (!existsSync("/usr/bin/apt-get")) throw new Error("no apt-get");
-  const suite = /^VERSION_CODENAME=(.+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
+  const suite = named ?? /^VERSION_CODENAME=(.+)$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
   const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
   if (suite === undefined || !existsSync(keyring)) throw new Error("not Debian");
   const mirror = call("apt-get", ["indextargets", "--format", "$(REPO_URI)"]).split("\n").find((line) => /\/debian\/?$/.test(line));

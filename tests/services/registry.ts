@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { chromaProgram, startChroma } from "./chroma.ts";
 import type { Host } from "./host.ts";
 import { ask, startPostgres } from "./postgres.ts";
 import { postgresTree } from "./postgres-tree.ts";
@@ -47,6 +48,11 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
       if (withoutVector !== undefined) throw new Error(withoutVector);
       return from;
     },
+  },
+  chroma: {
+    variable: "CHROMA_URL",
+    start: ({ host }) => startChroma(host()),
+    install: () => chromaProgram().from,
   },
 };
 
