@@ -1,0 +1,69 @@
+/**
+ * Calls of a client that knows no deadline of ours, each of which may be given up: by its signal, by the clock, by the end of the adapter.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import { MillraceError } from "../core/errors.ts";
+import { heard } from "./heard.ts";
+import { lifetime } from "./lifetime.ts";
+
+/** A call in progress. */
+export interface Call {
+  /** Aborts when the call is given up, for what can be interrupted. */
+  readonly signal: AbortSignal;
+  /** One request of the call, which has its own time. A promise that was given up is heard by nobody. */
+  request<T>(send: () => Promise<T>): Promise<T>;
+}
+
+/** The calls of an adapter. */
+export interface Calls {
+  /** Throws: what `work` throws, or why the call was given up: the signal's reason, `timeout`, `closed`. */
+  run<T>(what: string, work: (call: Call) => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+  /** Ends every call with code `closed`, then closes what the adapter itself has to close; twice is once. */
+  close(): Promise<void>;
+}
+
+/** How calls are kept. */
+export interface CallsOptions {
+  readonly service: string;
+  /** Milliseconds for a request. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly closing: () => Promise<void>;
+}
+
+/** Keeps the calls of one adapter. */
+export function givenUpCalls({ service, timeoutMs, clock, closing }: CallsOptions): Calls {
+  const life = lifetime(service, closing);
+  return {
+    async run(what, work, signal) {
+      const stop = new AbortController();
+      const leave = life.enter((reason) => stop.abort(reason));
+      const abort = (): void => stop.abort(signal?.reason);
+      signal?.addEventListener("abort", abort, { once: true });
+      if (signal?.aborted === true) abort();
+      const late = (): void => stop.abort(new MillraceError("timeout", `${service}: ${what}: no answer in ${timeoutMs} ms`, { service, phase: "idle" }));
+      const call: Call = {
+        signal: stop.signal,
+        async request(send) {
+          stop.signal.throwIfAborted();
+          const cancel = clock.timeout(timeoutMs, late);
+          try {
+            return await heard(send(), stop.signal);
+          } finally {
+            cancel();
+          }
+        },
+      };
+      try {
+        stop.signal.throwIfAborted();
+        return await heard(work(call), stop.signal);
+      } finally {
+        signal?.removeEventListener("abort", abort);
+        leave();
+      }
+    },
+    close: life.close,
+  };
+}
