@@ -6,12 +6,16 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { faiss, type FaissOptions } from "../../src/adapters/faiss/index.ts";
 import { byteSource } from "../../src/adapters/faiss/byte-source.ts";
+import { loadFaissNode } from "../../src/adapters/faiss/faiss-node.ts";
 import { readIndex } from "../../src/adapters/faiss/read-index.ts";
 import { stampOf } from "../../src/adapters/faiss/file-stamp.ts";
 import { saveFile } from "../../src/adapters/faiss/save-file.ts";
 import type { VectorMetric } from "../../src/kinds/vector-store.ts";
 import { randomVectors } from "../../src/testing/contracts/vector-cases.ts";
 
+/** Without `faiss-node` where it cannot be had: faiss.test.ts says why. */
+const hasFaissNode = await loadFaissNode().then(() => true, () => false);
+const engines: readonly NonNullable<FaissOptions["engine"]>[] = ["exact", "hnsw", "usearch", ...(hasFaissNode ? ["faiss" as const] : [])];
 const folder = join(import.meta.dirname, "faiss");
 const made: string[] = [];
 function directory(): string {
@@ -36,7 +40,7 @@ const lettered = (vectors: readonly Float32Array[]): { readonly id: string; read
 describe("files that FAISS wrote", () => {
   const readable = Object.keys(expected.files).filter((name) => name !== "ivf" && name !== "flat-l1");
   for (const name of readable) {
-    for (const engine of ["exact", "hnsw", "usearch"] as const) {
+    for (const engine of engines) {
       test(`${name} gives to ${engine} what it gives to FAISS: ids, distances and their order`, async () => {
         await using store = faiss({ path: fixture(name), dimensions: 8, metric: metricOf(name), engine, hnsw: { efSearch: 200 } });
         expect(await store.count()).toBe(200);
@@ -127,7 +131,7 @@ describe("files that FAISS wrote", () => {
 });
 
 describe("files that were written here", () => {
-  for (const engine of ["exact", "hnsw", "usearch"] as const) {
+  for (const engine of engines) {
     test(`hold ids, texts and metadata by ${engine}, and the same nearest when they are opened again`, async () => {
       const options: FaissOptions = { path: join(directory(), "notes.faiss"), dimensions: 12, metric: "l2", engine, hnsw: { m: 8, efSearch: 300 } };
       const [query = new Float32Array(12)] = randomVectors(1, 12, 5);
@@ -147,8 +151,8 @@ describe("files that were written here", () => {
     });
   }
 
-  test("keep the graph, which is searched as it was and goes on growing", async () => {
-    const options: FaissOptions = { path: join(directory(), "notes.faiss"), dimensions: 16, engine: "hnsw", hnsw: { m: 4, efConstruction: 8, efSearch: 8 } };
+  test.each(engines.filter((engine) => engine === "hnsw" || engine === "faiss"))("keep the graph of %s, which is searched as it was and goes on growing", async (engine) => {
+    const options: FaissOptions = { path: join(directory(), "notes.faiss"), dimensions: 16, engine, hnsw: { m: 4, efConstruction: 8, efSearch: 8 } };
     const queries = randomVectors(20, 16, 3);
     await using first = faiss(options);
     await first.upsert(lettered(randomVectors(1_000, 16)));
@@ -354,7 +358,7 @@ describe.skipIf(skip !== undefined)(skip === undefined ? `with FAISS ${asked.std
     JSON.parse(call(["search", path], { queries: queries.map((query) => [...query]), limit, efSearch })) as Answers;
   const queries = randomVectors(10, 16, 3);
 
-  for (const [engine, inner] of [["exact", "IndexFlat"], ["hnsw", "IndexHNSWFlat"]] as const) {
+  for (const [engine, inner] of [["exact", "IndexFlat"], ["hnsw", "IndexHNSWFlat"], ...(hasFaissNode ? [["faiss", "IndexHNSWFlat"] as const] : [])] as const) {
     for (const metric of ["cosine", "dot", "l2"] as const) {
       test(`a file of ${engine} by ${metric} opens there, and comes back with what was added there`, async () => {
         const path = join(directory(), "notes.faiss");

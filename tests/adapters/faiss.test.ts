@@ -1,22 +1,29 @@
 import { describe, expect, it, test } from "vitest";
 import * as usearch from "usearch";
 import { usearchEngine } from "../../src/adapters/faiss/engines.ts";
+import { loadFaissNode } from "../../src/adapters/faiss/faiss-node.ts";
 import { vectorRows } from "../../src/adapters/faiss/rows.ts";
 import { faiss, type FaissOptions } from "../../src/adapters/faiss/index.ts";
 import { vectorStoreContract, type VectorStoreSubject } from "../../src/testing/contracts/vector-store.ts";
 import { randomVectors } from "../../src/testing/contracts/vector-cases.ts";
 
 const lacks = { hybrid: "texts are kept, and not searched" };
-const engines = ["exact", "hnsw", "usearch"] as const;
+const engines = ["exact", "hnsw", "usearch", "faiss"] as const;
+/** The native part of `faiss-node` is compiled when it is installed; what is said where it is not there. */
+const skip = await loadFaissNode().then(() => undefined, (error: Error) => error.message.split("\n")[0]);
+const group = (engine: (typeof engines)[number], body: () => void): void => {
+  const isMissing = engine === "faiss" && skip !== undefined;
+  describe.skipIf(isMissing)(isMissing ? `faiss by faiss-node (skipped: ${skip})` : `faiss, ${engine}`, body);
+};
 const opening = (options: Partial<FaissOptions>): VectorStoreSubject["open"] => (shape) => faiss({ ...shape, ...options });
 for (const engine of engines) {
-  vectorStoreContract({ describe, it }, { name: `faiss, ${engine}`, open: opening({ engine }), lacks, ...(engine === "exact" ? { recall: 1 } : {}) });
+  group(engine, () => vectorStoreContract({ describe, it }, { name: engine, open: opening({ engine }), lacks, ...(engine === "exact" ? { recall: 1 } : {}) }));
 }
 
 test("refuses bad options by name", () => {
   expect(() => faiss({ dimensions: 0 })).toThrow(/dimensions must be a whole number from 1/);
   expect(() => faiss({ dimensions: 2, metric: "toString" as never })).toThrow(/metric must be cosine, dot or l2, got "toString"/);
-  expect(() => faiss({ dimensions: 2, engine: "ivf" as never })).toThrow(/engine must be exact, hnsw or usearch, got "ivf"/);
+  expect(() => faiss({ dimensions: 2, engine: "ivf" as never })).toThrow(/engine must be exact, hnsw, usearch or faiss, got "ivf"/);
   expect(() => faiss({ dimensions: 2, path: "" })).toThrow(/path/);
   expect(() => faiss({ dimensions: 2, path: "a\0b" })).toThrow(/path/);
   expect(() => faiss({ dimensions: 2, hnsw: { m: 1 } })).toThrow(/hnsw\.m must be a whole number from 2 to 256/);
@@ -25,7 +32,7 @@ test("refuses bad options by name", () => {
 });
 
 for (const engine of engines) {
-  describe(`faiss, ${engine}`, () => {
+  group(engine, () => {
     test("goes on finding the nearest while records are put over others and deleted many times", async () => {
       await using store = faiss({ dimensions: 8, engine, metric: "l2", hnsw: { m: 8, efSearch: 100 } });
       const held = new Map<string, Float32Array>();
@@ -107,4 +114,9 @@ test("a row that was forgotten takes no place among the near ones of usearch", (
   engine.extend();
   for (let row = 0; row < 50; row += 1) engine.forget(row);
   expect(engine.near(new Float32Array(4), 20, (row) => row >= 50).length).toBe(20);
+});
+
+test.skipIf(skip === undefined)("says which package an engine needs", async () => {
+  await using store = faiss({ dimensions: 2, engine: "faiss" });
+  await expect(store.setup()).rejects.toMatchObject({ code: "missing_config", message: expect.stringContaining("faiss-node") });
 });

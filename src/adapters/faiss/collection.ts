@@ -29,7 +29,8 @@ export interface Collection {
   readonly rows: VectorRows;
   /** By row; nothing where the record is gone. */
   readonly entries: readonly (Entry | undefined)[];
-  readonly graph: HnswGraph | undefined;
+  /** Of the engine: see there. */
+  readonly index: (() => Iterable<Uint8Array>) | undefined;
   readonly size: number;
   /** Another number after each change. */
   readonly version: number;
@@ -103,8 +104,8 @@ export function collectionOf(loaded: Loaded, makeEngine: EngineMaker | undefined
   return {
     rows,
     entries,
-    get graph() {
-      return engine?.graph;
+    get index() {
+      return engine?.index;
     },
     get size() {
       return rowOf.size;

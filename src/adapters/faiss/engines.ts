@@ -7,6 +7,7 @@ import type { Index, MetricKind, ScalarKind } from "usearch";
 import { emptyGraph, type HnswGraph, type HnswOptions } from "./hnsw-graph.ts";
 import { hnsw } from "./hnsw.ts";
 import type { VectorRows } from "./rows.ts";
+import { hnswBytes } from "./write-index.ts";
 
 /** An index over rows. */
 export interface Engine {
@@ -16,8 +17,8 @@ export interface Engine {
   forget(row: number): void;
   /** Rows near a vector, of those wanted; fewer than `limit` where it knows of no more. */
   near(query: Float32Array, limit: number, isWanted: (row: number) => boolean): readonly number[];
-  /** Its graph, where it is one that a file can hold. */
-  readonly graph?: HnswGraph;
+  /** An index of FAISS over all rows, as the bytes of a file; absent where it has none. */
+  readonly index?: () => Iterable<Uint8Array>;
 }
 
 /** Makes an engine over rows; of a graph that a file held, if it is one of those. */
@@ -27,7 +28,8 @@ export type EngineMaker = (rows: VectorRows, graph?: HnswGraph) => Engine;
 export function hnswEngine(options: Required<HnswOptions>): EngineMaker {
   return (rows, graph) => {
     const { efConstruction, efSearch } = options;
-    return { ...hnsw(rows, graph === undefined ? emptyGraph(options) : { ...graph, efConstruction, efSearch }), forget() {} };
+    const own = hnsw(rows, graph === undefined ? emptyGraph(options) : { ...graph, efConstruction, efSearch });
+    return { extend: own.extend, near: own.near, forget() {}, index: () => hnswBytes(rows, own.graph) };
   };
 }
 

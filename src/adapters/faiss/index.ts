@@ -1,7 +1,8 @@
 /**
  * Vectors in the process, in FAISS's own files: every one looked at, or by an HNSW graph.
  *
- * Kind: vector store. Nothing to install for the engines `exact` and `hnsw`; `usearch` 2 (optional peer, loaded at first use).
+ * Kind: vector store. Nothing to install for the engines `exact` and `hnsw`; `usearch` 2 and `faiss-node` 0.5 (optional, loaded at
+ * first use) for those of their names.
  * Source: https://github.com/facebookresearch/faiss (files of 1.15), https://github.com/unum-cloud/usearch
  *
  * @module
@@ -14,17 +15,21 @@ import { heard } from "../../wire/heard.ts";
 import { lazyClient } from "../../wire/sdk.ts";
 import { type Collection, collectionOf, plain } from "./collection.ts";
 import { type EngineMaker, hnswEngine, usearchEngine } from "./engines.ts";
+import { faissEngine, loadFaissNode } from "./faiss-node.ts";
 import type { Stamp } from "./file-stamp.ts";
 import type { HnswOptions } from "./hnsw-graph.ts";
 import { loadFile } from "./load-file.ts";
 import { vectorRows } from "./rows.ts";
 import { saveFile } from "./save-file.ts";
-import { indexBytes } from "./write-index.ts";
+import { fileBytes } from "./write-index.ts";
 
 const service = "faiss";
 
 /** As FAISS has it for the header of an index; a row is then 4 MiB. */
 const maxDimensions = 1_048_576;
+
+/** What an engine needs. */
+const packages: Readonly<Record<NonNullable<FaissOptions["engine"]>, string>> = { exact: "", hnsw: "", usearch: "usearch@^2", faiss: "faiss-node@^0.5" };
 
 /** Of vectors in the process. */
 export interface FaissOptions {
@@ -35,10 +40,11 @@ export interface FaissOptions {
   /** To FAISS, `cosine` is the inner product of vectors of length 1: they are kept so. @default "cosine" */
   readonly metric?: VectorMetric;
   /**
-   * `exact` looks at every vector; `hnsw` and `usearch` keep a graph, find most of the nearest, and take longer to add than to ask.
-   * The graph of `hnsw` is in the file; that of `usearch` is built when the file is opened. @default "exact"
+   * `exact` looks at every vector; the others keep a graph, find most of the nearest, and take longer to add than to ask. `hnsw` and
+   * `faiss` (FAISS itself, by the package `faiss-node`) keep it in the file; that of `usearch` is built when the file is opened. Both
+   * packages hold the vectors once more. @default "exact"
    */
-  readonly engine?: "exact" | "hnsw" | "usearch";
+  readonly engine?: "exact" | "hnsw" | "usearch" | "faiss";
   /** How a graph is built and searched. */
   readonly hnsw?: HnswOptions;
 }
@@ -73,7 +79,7 @@ export interface FaissStore extends VectorStore {
 export function faiss(options: FaissOptions): FaissStore {
   const { path, metric = "cosine", engine = "exact" } = options;
   if (metric !== "cosine" && metric !== "dot" && metric !== "l2") throw invalidOption(service, "metric", "cosine, dot or l2", metric);
-  if (engine !== "exact" && engine !== "hnsw" && engine !== "usearch") throw invalidOption(service, "engine", "exact, hnsw or usearch", engine);
+  if (!Object.hasOwn(packages, engine)) throw invalidOption(service, "engine", "exact, hnsw, usearch or faiss", engine);
   if (path !== undefined && (typeof path !== "string" || path === "" || path.includes("\0"))) throw invalidOption(service, "path", "the path of a file", path);
   const dimensions = wholeNumber(service, "dimensions", options.dimensions, 1, maxDimensions);
   const graph = checkedHnsw(options.hnsw);
@@ -88,7 +94,7 @@ export function faiss(options: FaissOptions): FaissStore {
 
   const opened = lazyClient<Collection>({
     service,
-    install: "usearch@^2",
+    install: packages[engine],
     async open() {
       const makeEngine = await engineMaker(engine, graph);
       const file = path === undefined ? undefined : await loadFile(path, shape);
@@ -113,7 +119,7 @@ export function faiss(options: FaissOptions): FaissStore {
   };
   const write = async (from: Collection, signal?: AbortSignal): Promise<void> => {
     if (path === undefined || (stamp !== undefined && from.version === savedVersion)) return;
-    stamp = await saveFile(service, path, indexBytes(from), stamp, signal);
+    stamp = await saveFile(service, path, fileBytes(from), stamp, signal);
     savedVersion = from.version;
   };
   const close = (): Promise<void> => {
@@ -182,8 +188,9 @@ function checkedHnsw({ m = 32, efConstruction = 100, efSearch = 64 }: HnswOption
   };
 }
 
-async function engineMaker(engine: "exact" | "hnsw" | "usearch", options: Required<HnswOptions>): Promise<EngineMaker | undefined> {
+async function engineMaker(engine: NonNullable<FaissOptions["engine"]>, options: Required<HnswOptions>): Promise<EngineMaker | undefined> {
   if (engine === "exact") return undefined;
   if (engine === "hnsw") return hnswEngine(options);
+  if (engine === "faiss") return faissEngine(await loadFaissNode(), options);
   return usearchEngine(await import("usearch"), options);
 }

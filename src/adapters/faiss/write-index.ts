@@ -13,16 +13,26 @@ import type { VectorRows } from "./rows.ts";
 const noKey = -1n;
 
 /**
- * An `IndexIDMap2` over an `IndexHNSWFlat`, where there is a graph, or an `IndexFlat`; then the records. Rows of a graph keep their
- * places, those without a record included; of a flat index they are left out. What the collection holds must not change meanwhile.
+ * An `IndexIDMap2` over the index of the engine, if it has one, or an `IndexFlat`; then the records. Rows of an engine's index keep
+ * their places, those without a record included; of a flat index they are left out. The collection must not change meanwhile.
  */
-export function* indexBytes({ rows, entries, graph }: Collection): Generator<Uint8Array> {
-  const numbers = [...entries.keys()].filter((row) => graph !== undefined || entries[row] !== undefined);
+export function* fileBytes({ rows, entries, index }: Collection): Generator<Uint8Array> {
+  const numbers = [...entries.keys()].filter((row) => index !== undefined || entries[row] !== undefined);
   yield* header(kindsOfIndex.idMap2, rows, numbers.length, marked);
-  if (graph !== undefined) {
-    yield* header(kindsOfIndex.hnswFlat, rows, numbers.length);
-    yield* graphBytes(graph);
-  }
+  yield* index === undefined ? flatBytes(rows, numbers) : index();
+  yield u64(numbers.length);
+  yield bytesOf(BigInt64Array.from(numbers, (row) => entries[row]?.key ?? noKey));
+  yield* recordBytes(rows, numbers.map((row) => entries[row]));
+}
+
+/** An `IndexHNSWFlat` of the rows that are in a graph, which is all of them or none. */
+export function* hnswBytes(rows: VectorRows, graph: HnswGraph): Generator<Uint8Array> {
+  yield* header(kindsOfIndex.hnswFlat, rows, graph.count);
+  yield* graphBytes(graph);
+  yield* flatBytes(rows, Array.from({ length: graph.count }, (_, row) => row));
+}
+
+function* flatBytes(rows: VectorRows, numbers: readonly number[]): Generator<Uint8Array> {
   yield* header(rows.metric === "l2" ? kindsOfIndex.flatL2 : kindsOfIndex.flatDot, rows, numbers.length);
   yield u64(numbers.length * rows.dimensions);
   const perChunk = Math.max(1, Math.floor(chunkBytes / (4 * rows.dimensions)));
@@ -32,9 +42,6 @@ export function* indexBytes({ rows, entries, graph }: Collection): Generator<Uin
     for (const [i, row] of some.entries()) chunk.set(rows.at(row), i * rows.dimensions);
     yield bytesOf(chunk);
   }
-  yield u64(numbers.length);
-  yield bytesOf(BigInt64Array.from(numbers, (row) => entries[row]?.key ?? noKey));
-  yield* recordBytes(rows, numbers.map((row) => entries[row]));
 }
 
 function* header(kind: string, { dimensions, metric }: VectorRows, count: number, mark: bigint = unmarked): Generator<Uint8Array> {
