@@ -122,6 +122,22 @@ async function bench(): Promise<number> {
       source.close();
     }
   }
+  if (wanted("w11")) {
+    const { exactVectors, recallTable, vectorGate } = await import("./vectors.ts");
+    for (const [count, dimensions] of [[20_000, 384], [5_000, 1_536]] as const) {
+      const title = `W11: the ten nearest of ${count.toLocaleString("en")} vectors of ${dimensions.toLocaleString("en")} dimensions, looking at all (ns a query)`;
+      const result = await measure(await exactVectors(count, dimensions), rounds);
+      results[title] = result;
+      failed += result.dropped.length;
+      gates.push(vectorGate(`W11 ${dimensions}`, result));
+      const table = tableOf(title, result);
+      console.log(table);
+      out.push(table);
+    }
+    const table = await recallTable();
+    console.log(table);
+    out.push(table);
+  }
   if (wanted("w7") && runtimeName().startsWith("Node")) {
     const { w7 } = await import("./memory.ts");
     const rows = w7().map((row) => `| ${row.name} | ${row.peakMb.toFixed(0)} | ${row.lag} | ${row.retained.toFixed(2)} |`);
