@@ -21,37 +21,40 @@ export interface Deadlines {
 
 interface Deadline {
   readonly ms: number;
-  fromMs: number;
+  /** In the time that was waited. */
+  dueMs: number;
 }
 
 /**
  * Makes deadlines that call `expired` with the name of the first one missed, once.
  *
- * Restarting costs a subtraction: the timer is left as it is, and looks again when it fires.
+ * They are kept in the time that was waited, which stands still in a pause. Restarting costs an addition: the timer is left as it
+ * is, and looks again when it fires.
  */
 export function deadlines(clock: Clock, expired: (name: string) => void): Deadlines {
   const running = new Map<string, Deadline>();
   let cancel: (() => void) | undefined;
   let armedForMs = Infinity;
+  let firstMs = Infinity; // no deadline comes before
+  let pausesMs = 0;
   let pausedAtMs: number | undefined;
 
+  const waitedMs = (): number => pausedAtMs ?? clock.now() - pausesMs;
   const arm = (): void => {
-    if (pausedAtMs !== undefined) return;
-    let firstMs = Infinity;
-    for (const { fromMs, ms } of running.values()) firstMs = Math.min(firstMs, fromMs + ms);
-    if (firstMs >= armedForMs) return; // the timer comes no later than needed
+    if (pausedAtMs !== undefined || firstMs >= armedForMs) return; // the timer comes no later than needed
     cancel?.();
-    cancel = undefined;
     armedForMs = firstMs;
-    if (firstMs !== Infinity) cancel = clock.timeout(firstMs - clock.now(), fire);
+    cancel = clock.timeout(firstMs - waitedMs(), fire);
   };
   const fire = (): void => {
     cancel = undefined;
     armedForMs = Infinity;
     if (pausedAtMs !== undefined) return; // armed again by `resume`
-    const nowMs = clock.now();
-    for (const [name, { fromMs, ms }] of running) {
-      if (fromMs + ms > nowMs) continue;
+    const nowMs = waitedMs();
+    firstMs = Infinity;
+    for (const [name, { dueMs }] of running) {
+      firstMs = Math.min(firstMs, dueMs);
+      if (dueMs > nowMs) continue;
       stop();
       return expired(name);
     }
@@ -62,27 +65,29 @@ export function deadlines(clock: Clock, expired: (name: string) => void): Deadli
     cancel?.();
     cancel = undefined;
     armedForMs = Infinity;
+    firstMs = Infinity;
   };
   return {
     set(name, ms) {
-      running.set(name, { ms, fromMs: pausedAtMs ?? clock.now() });
+      const dueMs = waitedMs() + ms;
+      running.set(name, { ms, dueMs });
+      firstMs = Math.min(firstMs, dueMs);
       arm();
     },
     restart(name) {
       const deadline = running.get(name);
-      if (deadline !== undefined) deadline.fromMs = pausedAtMs ?? clock.now();
+      if (deadline !== undefined) deadline.dueMs = waitedMs() + deadline.ms;
     },
     clear(name) {
       running.delete(name);
     },
     pause() {
-      pausedAtMs ??= clock.now();
+      pausedAtMs ??= waitedMs();
     },
     resume() {
       if (pausedAtMs === undefined) return;
-      const passedMs = clock.now() - pausedAtMs;
+      pausesMs = clock.now() - pausedAtMs;
       pausedAtMs = undefined;
-      for (const deadline of running.values()) deadline.fromMs += passedMs;
       arm();
     },
     stop,
