@@ -9,6 +9,7 @@
 import type { Clock } from "../core/clock.ts";
 import { MillraceError } from "../core/errors.ts";
 import { checkAnswer, type Fetch } from "./answer.ts";
+import { type AnswerBody, answerBody } from "./answer-body.ts";
 import { deadlines } from "./deadlines.ts";
 import { watchEvents } from "./event-watch.ts";
 import { guardedBody } from "./guarded-body.ts";
@@ -36,6 +37,8 @@ export interface ExchangeOptions extends Timeouts {
   readonly fetch?: Fetch | undefined;
   /** Bytes of one event. @default 8 MiB */
   readonly maxEventBytes?: number | undefined;
+  /** Is the body of a good answer read here, as `body`? Then the client gets an empty one. @default false */
+  readonly takesBody?: boolean | undefined;
   /** An answer of status 200 whose body is a JSON error. */
   readonly errorOf: (body: unknown) => MillraceError | undefined;
 }
@@ -53,7 +56,9 @@ export interface Exchange {
   /** For the client. */
   readonly fetch: Fetch;
   readonly answer: Answer | undefined;
-  /** Has `[DONE]` come? */
+  /** That of a good answer, where it is read here; undefined until it has come, and with a client that does not call `fetch`. */
+  readonly body: AnswerBody | undefined;
+  /** Has the client been given `[DONE]`? */
   readonly done: boolean;
   /** Waits for something of the client; rejects with the failure as soon as there is one. One wait at a time. */
   wait<T>(promise: PromiseLike<T>): Promise<T>;
@@ -81,20 +86,22 @@ const uploadBytesPerMs = 128;
 const drainBytes = 65_536;
 const drainMs = 250;
 /** One event of a stream that brings text: 8 MiB. */
-const maxTextEventBytes = 8_388_608;
+export const maxTextEventBytes = 8_388_608;
 /** A whole JSON answer: 2,048 vectors of 3,072 dimensions take 33 MiB in base64. */
 const maxJsonBytes = 67_108_864;
 
 /** Opens an exchange; its clocks start now. */
 export function openExchange(options: ExchangeOptions): Exchange {
-  const { service, clock, redact, accept, connectMs, firstPartMs, idleMs, maxEventBytes = maxTextEventBytes, errorOf } = options;
+  const { service, clock, redact, accept, connectMs, firstPartMs, idleMs, maxEventBytes = maxTextEventBytes, takesBody = false, errorOf } = options;
   const controller = new AbortController();
   const watch = watchEvents();
   let failure: Exchange["failure"];
   let answer: Answer | undefined;
   let rejectWait: ((reason: unknown) => void) | undefined;
-  let body: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  let body: AnswerBody | undefined;
+  let taken: AnswerBody | undefined;
   let streaming = false;
+  let hasContent = false;
   let ended = false;
 
   const failed = (): Exchange["failure"] => failure; // it changes while others are awaited
@@ -103,21 +110,19 @@ export function openExchange(options: ExchangeOptions): Exchange {
     failure = { reason };
     clocks.stop();
     controller.abort(reason);
-    void body?.cancel(reason).catch(() => {}); // some runtimes leave the socket open otherwise
+    body?.cancel(reason); // some runtimes leave the socket open otherwise
     rejectWait?.(reason);
   };
   const clocks = deadlines(clock, (name) => fail(timedOut(service, name, options)));
   clocks.set("firstPart", firstPartMs);
 
-  const received = (bytes: Uint8Array): readonly Uint8Array[] => {
-    clocks.restart("idle");
+  const passed = (bytes: Uint8Array): readonly Uint8Array[] => {
     if (!streaming) return [bytes];
     const events = watch.push(bytes);
     if (watch.longestBytes > maxEventBytes) throw new MillraceError("too_large", `${service}: an event has more than ${maxEventBytes} bytes`, { service });
     return events;
   };
   const atEnd = (): void => {
-    ended = true;
     if (streaming && watch.inside) throw new MillraceError("truncated", `${service}: the answer ends within an event`, { service });
   };
 
@@ -133,10 +138,13 @@ export function openExchange(options: ExchangeOptions): Exchange {
       answer = { status: response.status, headers: response.headers };
       await checkAnswer(response, { service, accept, redact, errorOf });
       if (response.body === null) return response;
-      body = response.body.getReader();
-      streaming = response.ok && accept === "text/event-stream";
       const limit = response.ok ? (accept === "application/json" ? maxJsonBytes : Infinity) : "error";
-      return guardedBody(response, body, { service, redact, limit, received, atEnd, fail, failure: failed });
+      body = answerBody(response, response.body, { service, redact, limit, received: () => clocks.restart("idle"), ended: () => (ended = true), fail, failure: failed });
+      streaming = response.ok && accept === "text/event-stream";
+      if (!takesBody || !response.ok) return guardedBody(response, body, { passed, atEnd, fail });
+      taken = body;
+      const { status, statusText, headers: said } = response;
+      return new Response("", { status, statusText, headers: said });
     } catch (error) {
       const reason = failed()?.reason ?? (error instanceof MillraceError ? error : networkError(service, "cannot be reached", error, redact));
       fail(reason);
@@ -149,6 +157,9 @@ export function openExchange(options: ExchangeOptions): Exchange {
     fetch: guarded,
     get answer() {
       return answer;
+    },
+    get body() {
+      return taken;
     },
     get done() {
       return watch.done;
@@ -164,6 +175,12 @@ export function openExchange(options: ExchangeOptions): Exchange {
       clocks.restart("idle");
     },
     progressed() {
+      if (hasContent) {
+        clocks.restart("idle");
+        clocks.restart("progress");
+        return;
+      }
+      hasContent = true;
       clocks.clear("connect");
       clocks.clear("firstPart");
       clocks.set("idle", idleMs);
@@ -181,9 +198,9 @@ export function openExchange(options: ExchangeOptions): Exchange {
       const cancel = clock.timeout(drainMs, () => fail(new DOMException("drained", "AbortError")));
       try {
         for (let bytes = 0; bytes < drainBytes; ) {
-          const { done, value } = await body.read();
-          if (done) return void (ended = true);
-          bytes += value.byteLength;
+          const read = await body.read((value) => value);
+          if (read === undefined) return;
+          bytes += read.byteLength;
         }
       } catch {
         // the answer is complete already

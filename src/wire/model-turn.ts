@@ -13,11 +13,13 @@ import { isReserved } from "../core/guards.ts";
 import type { Part, Usage } from "../core/part.ts";
 import type { Context } from "../core/processor.ts";
 import type { Fetch } from "./answer.ts";
+import { type AnswerEvents, clientEvents, sseEvents } from "./answer-events.ts";
 import { collect } from "./collect.ts";
-import { type Exchange, openExchange, type Timeouts } from "./exchange.ts";
+import { type Exchange, maxTextEventBytes, openExchange, type Timeouts } from "./exchange.ts";
 import { heard } from "./heard.ts";
 import type { Lifetime } from "./lifetime.ts";
 import { type Redact, redaction } from "./redact.ts";
+import type { SseEvent } from "./sse-decoder.ts";
 import { sentTexts } from "./turn-input.ts";
 
 /** Reads the events of one answer. */
@@ -40,6 +42,11 @@ export interface Sender<Body> {
   /** Keys and the like, which no message may hold. */
   readonly secrets: readonly string[];
   send(body: Body, exchange: Exchange, redact: Redact): PromiseLike<AsyncIterable<unknown>>;
+  /**
+   * What an event of a `text/event-stream` says, for the reader; undefined for nothing. Throws what it reports. Where this is given,
+   * answers that came by the exchange's `fetch` are decoded here, in less time than clients take; those only ask.
+   */
+  eventOf?(event: SseEvent, redact: Redact): unknown;
 }
 
 /** What is special about a service. */
@@ -85,7 +92,7 @@ export async function* modelTurn<Body>(
   signal?.addEventListener("abort", abort, { once: true });
   let leave = (): void => {};
   let exchange: Exchange | undefined;
-  let events: AsyncIterator<unknown> | undefined;
+  let events: AnswerEvents | undefined;
   try {
     leave = settings.life.enter((reason) => stop.abort(reason));
     const parts = await collect(input, stop.signal);
@@ -95,7 +102,15 @@ export async function* modelTurn<Body>(
     const sender = await heard(protocol.prepare(stop.signal), stop.signal);
     const texts = (): string[] => [...sentTexts(parts), ...(settings.system === undefined ? [] : [settings.system])];
     const redact = redaction({ secrets: sender.secrets, sent: texts });
-    const call = openExchange({ ...settings, service, redact, accept: protocol.accept ?? "text/event-stream", errorOf: (error) => protocol.errorOf(error, redact) });
+    const eventOf = sender.eventOf?.bind(sender);
+    const call = openExchange({
+      ...settings,
+      service,
+      redact,
+      accept: protocol.accept ?? "text/event-stream",
+      takesBody: eventOf !== undefined,
+      errorOf: (error) => protocol.errorOf(error, redact),
+    });
     exchange = call;
     stop.signal.addEventListener("abort", () => call.fail(stop.signal.reason), { once: true });
     if (stop.signal.aborted) call.fail(stop.signal.reason);
@@ -113,20 +128,29 @@ export async function* modelTurn<Body>(
     };
 
     try {
-      const opened = sender.send(body, call, redact);
-      events = (await call.wait(opened))[Symbol.asyncIterator]();
+      const opened = await call.wait(sender.send(body, call, redact));
+      const { maxEventBytes = maxTextEventBytes } = settings;
+      events =
+        call.body === undefined || eventOf === undefined
+          ? clientEvents(opened, call)
+          : sseEvents(call.body, { service, maxEventBytes, eventOf: (event) => eventOf(event, redact) });
     } catch (error) {
       throw faultOf(error);
     }
+    let { steps } = reader;
     while (!reader.final) {
       let made: readonly Part[];
       try {
-        const { done, value } = await call.wait(events.next());
-        if (done === true) break;
-        call.touched();
-        const { steps } = reader;
-        made = reader.read(value);
+        const event = events.take();
+        if (event === undefined) {
+          call.resume();
+          if (!(await events.more())) break;
+          call.pause(); // what has come is not waited for
+          continue;
+        }
+        made = reader.read(event);
         if (reader.steps !== steps) call.progressed();
+        steps = reader.steps;
       } catch (error) {
         if (reader.complete && !stop.signal.aborted) break;
         throw faultOf(error);
@@ -135,9 +159,7 @@ export async function* modelTurn<Body>(
         if (stop.signal.aborted) throw stop.signal.reason;
         if (!isReserved(part)) delivered.parts += 1; // a status is no content: the call may still be made again
         if (part.kind === "text" && part.substream === "") delivered.text += part.text;
-        call.pause();
         yield part;
-        call.resume();
       }
     }
     // Clients end an aborted stream as if it were whole.
@@ -146,7 +168,7 @@ export async function* modelTurn<Body>(
     let last: readonly Part[] | undefined;
     try {
       const requestId = requestIdHeaders.map((name) => call.answer?.headers.get(name) ?? undefined).find((id) => id !== undefined);
-      last = reader.end({ done: call.done, requestId });
+      last = reader.end({ done: events.done || call.done, requestId });
       if (last === undefined) {
         throw new MillraceError("truncated", `${service}: the answer ends without its terminal event`, { service, partial: { ...delivered, usage: { ...reader.usage, partial: true } } });
       }
@@ -157,13 +179,12 @@ export async function* modelTurn<Body>(
       if (stop.signal.aborted) throw stop.signal.reason;
       call.pause();
       yield part;
-      call.resume();
     }
     await call.drain();
   } finally {
     signal?.removeEventListener("abort", abort);
     leave();
     exchange?.close();
-    void Promise.resolve(events?.return?.()).catch(() => {}); // it may wait for what was just aborted
+    events?.close();
   }
 }
