@@ -53,12 +53,13 @@ interface Retrieval {
 
 /** Makes the turns. */
 export function backgroundTurns({ who, service, connect, protocol, settings, reasons }: BackgroundSettings): BackgroundTurns {
+  const { eventOf } = protocol;
   const connected = async (running: Running, signal: AbortSignal): Promise<Connected> => (running.connected = await connect(signal));
   const asked = (running: Running): ModelProtocol<ResponsesRequest> => ({
     ...protocol,
     async prepare(signal) {
       const { secrets, client } = await connected(running, signal);
-      return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)) };
+      return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)), eventOf };
     },
     reader: (redact) => (running.reader = numberedAnswer(service, protocol.reader(redact))),
   });
@@ -75,7 +76,7 @@ export function backgroundTurns({ who, service, connect, protocol, settings, rea
     }),
     async prepare(signal) {
       const { secrets, client } = await connected(running, signal);
-      return { secrets, send: ({ id, query }, exchange) => kept(client(exchange)).retrieve(id, query, requestOptions(exchange)) };
+      return { secrets, send: ({ id, query }, exchange) => kept(client(exchange)).retrieve(id, query, requestOptions(exchange)), eventOf };
     },
     reader: (redact) => (running.reader = numberedAnswer(service, protocol.reader(redact), place)),
     errorOf: protocol.errorOf,

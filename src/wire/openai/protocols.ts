@@ -9,6 +9,7 @@ import { asking } from "../asking.ts";
 import { compact } from "../json-shape.ts";
 import type { ModelProtocol } from "../model-turn.ts";
 import type { Redact } from "../redact.ts";
+import type { SseEvent } from "../sse-decoder.ts";
 import { chatReader } from "./chat-events.ts";
 import { type ChatRequest, toChatRequest } from "./chat-request.ts";
 import { type Connect, type OpenAIChatClient, type OpenAIResponsesClient, requestOptions } from "./client.ts";
@@ -16,6 +17,7 @@ import { bodyError, clientError, reportedError, type Reporting } from "./errors.
 import type { ChatOptions, ResponsesOptions } from "./options.ts";
 import { type ResponsesReader, responsesReader } from "./responses-events.ts";
 import { type ResponsesRequest, toResponsesRequest } from "./responses-request.ts";
+import { streamEvent } from "./stream-event.ts";
 
 /** Who asks which model, and how it is sent. */
 export interface ProtocolSettings<Client> {
@@ -29,6 +31,8 @@ export interface ProtocolSettings<Client> {
 /** The Responses API, read by a reader that can say whether it stands between two things. */
 export interface ResponsesProtocol extends ModelProtocol<ResponsesRequest> {
   reader(redact: Redact): ResponsesReader;
+  /** For its senders. */
+  readonly eventOf: (event: SseEvent, redact: Redact) => unknown;
 }
 
 /** The Responses API; nothing is stored there, unless answers are to be resumable. */
@@ -58,12 +62,14 @@ export function responsesProtocol({ who, service, model, connect }: ProtocolSett
       text: output && { format: { type: "json_schema", strict: true, ...output } },
     };
   };
+  const eventOf: ResponsesProtocol["eventOf"] = (event, redact) => streamEvent(event, { service, model, redact });
   return {
     service,
+    eventOf,
     toBody: (parts, asked) => toResponsesRequest(parts, { who, service, systemParts, fields: fieldsOf(asked), extra }),
     async prepare(signal) {
       const { secrets, client } = await connect(signal);
-      return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)) };
+      return { secrets, send: (body, exchange) => client(exchange).responses.create(body, requestOptions(exchange)), eventOf };
     },
     reader: (redact) => responsesReader({ service, strictFinish, stored: resumable, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
@@ -96,7 +102,11 @@ export function chatProtocol({ who, service, model, connect }: ProtocolSettings<
     toBody: (parts, asked) => toChatRequest(parts, { who, system, systemParts, fields: fieldsOf(asked), extra }),
     async prepare(signal) {
       const { secrets, client } = await connect(signal);
-      return { secrets, send: (body, exchange) => client(exchange).chat.completions.create(body, requestOptions(exchange)) };
+      return {
+        secrets,
+        send: (body, exchange) => client(exchange).chat.completions.create(body, requestOptions(exchange)),
+        eventOf: (event, redact) => streamEvent(event, { service, model, redact }),
+      };
     },
     reader: (redact) => chatReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf: (error, redact) => errorOf(error, { service, model, redact }),
