@@ -1,5 +1,6 @@
 /** What an event of each service says, by its name and its data. */
 import { describe, expect, test } from "vitest";
+import { streamEvent as anthropicEvent } from "../../src/wire/anthropic/stream-event.ts";
 import { streamEvent as openaiEvent } from "../../src/wire/openai/stream-event.ts";
 
 const reporting = { service: "example", model: "m", redact: (text: string) => text.replaceAll("secret", "…") };
@@ -15,6 +16,7 @@ function thrown(work: () => unknown): unknown {
 
 for (const [name, eventOf] of [
   ["OpenAI", openaiEvent],
+  ["Anthropic", anthropicEvent],
 ] as const) {
   describe(`${name}'s events`, () => {
     test("that are no JSON are bad, and the error does not quote them", () => {
@@ -46,7 +48,12 @@ test("an event of OpenAI's that holds an error is one, whatever its type", () =>
   expect(openaiEvent({ name: "", data: '{"error":""}' }, reporting)).toEqual({ error: "" });
 });
 
-test("an event that holds nothing is no JSON", () => {
+test("an error of Anthropic's need not be JSON", () => {
+  for (const data of ["down", "null"]) expect(thrown(() => anthropicEvent({ name: "error", data }, reporting))).toMatchObject({ message: `example: m reported: ${data}` });
+});
+
+test("an event that holds nothing is passed over, but for OpenAI, where it is no JSON", () => {
   const event = { name: "", data: "" };
+  expect(anthropicEvent(event, reporting)).toBeUndefined();
   expect(thrown(() => openaiEvent(event, reporting))).toMatchObject({ code: "bad_response" });
 });

@@ -7,7 +7,6 @@
  */
 import { MillraceError } from "../../core/errors.ts";
 import type { Fetch } from "../../wire/answer.ts";
-import { namedEvents } from "../../wire/anthropic/event-names.ts";
 import { type ApiKey, checkedBaseUrl, checkedHeaders, keySource } from "../../wire/endpoint.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { lazyClient } from "../../wire/sdk.ts";
@@ -121,7 +120,7 @@ export function connection<Client>(who: string, options: ConnectionOptions<Clien
             timeout: maxTimerMs,
             logLevel: "off", // on a broken event it would print the payload
             openTelemetry: false, // spans are those of the run
-            fetch: namedEvents(ownHeaders(exchange.fetch, headers, value)),
+            fetch: ownHeaders(exchange.fetch, headers, value),
           }),
       };
     },

@@ -49,6 +49,7 @@ import { messagesReader } from "../../wire/anthropic/events.ts";
 import { outputSchema } from "../../wire/anthropic/output-schema.ts";
 import { pausedTurns } from "../../wire/anthropic/paused-turns.ts";
 import { declared, type MessagesRequest, type MessagesSettings, toMessagesRequest } from "../../wire/anthropic/request.ts";
+import { streamEvent } from "../../wire/anthropic/stream-event.ts";
 import { asking, type StandingAsks } from "../../wire/asking.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
@@ -148,7 +149,11 @@ export function anthropic(options: AnthropicOptions): Model {
     toBody: (parts, asked) => bodyOf(parts, asked, container),
     async prepare(signal) {
       const { secrets, client } = await opened.connect(signal);
-      return { secrets, send: (body, exchange) => client(exchange).messages.create(body, requestOptions(exchange)) };
+      return {
+        secrets,
+        send: (body, exchange) => client(exchange).messages.create(body, requestOptions(exchange)),
+        eventOf: (event, redact) => streamEvent(event, { service, model, redact }),
+      };
     },
     reader: (redact) => messagesReader({ service, strictFinish, errorOf: (error) => reportedError(error, { service, model, redact }) }),
     errorOf(error, redact) {
