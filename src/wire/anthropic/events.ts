@@ -85,7 +85,7 @@ export function messagesReader({ service, strictFinish, errorOf }: ReaderSetting
       }),
     }));
   };
-  const calls = (): Part[] => ended.splice(0).map(callOf);
+  const calls = (): Part[] => (ended.length === 0 ? [] : ended.splice(0).map(callOf));
   const words = (block: OpenBlock, delta: unknown): Part[] => {
     if (typeof delta !== "string") throw bad("a delta has no text");
     if (delta === "") return [];
@@ -182,7 +182,8 @@ export function messagesReader({ service, strictFinish, errorOf }: ReaderSetting
     const block = open.get(index);
     if (block === undefined) throw bad(`a ${String(event.type).slice(0, 60)} event is of no open block`);
     const before = calls();
-    return [...before, ...(event.type === "content_block_delta" ? blockDelta(block, event) : blockStopped(index, block))];
+    const parts = event.type === "content_block_delta" ? blockDelta(block, event) : blockStopped(index, block);
+    return before.length === 0 ? parts : [...before, ...parts];
   };
   const messageDelta = (event: Shape): Part[] => {
     usage = laterUsage(usage, event.usage);

@@ -23,7 +23,12 @@ export interface PausedSettings<Body> {
 }
 
 /** Runs a turn over as many requests as it takes. */
-export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: PausedSettings<Body>, input: AsyncIterable<Part>, context: Context | undefined): AsyncGenerator<Part, void, undefined> {
+export function pausedTurns<Body>(settings: PausedSettings<Body>, input: AsyncIterable<Part>, context: Context | undefined): AsyncIterable<Part> {
+  const { protocol, turn, maxContinuations } = settings;
+  return maxContinuations === 0 ? modelTurn(protocol(undefined), turn, input, context) : continued(settings, input, context);
+}
+
+async function* continued<Body>({ protocol, turn, maxContinuations }: PausedSettings<Body>, input: AsyncIterable<Part>, context: Context | undefined): AsyncGenerator<Part, void, undefined> {
   const pauses: FinishPart[] = [];
   const said: Part[] = [];
   let question: readonly Part[] = [];
@@ -43,7 +48,7 @@ export async function* pausedTurns<Body>({ protocol, turn, maxContinuations }: P
     try {
       for await (const part of modelTurn(round, turn, first ? input : replayed([...question, ...said]), context)) {
         if (part.kind !== "finish") {
-          if (maxContinuations > 0) said.push(part);
+          said.push(part);
           if (part.kind === "toolCall") called = true;
           yield part;
         } else if (part.reason === "pause" && pauses.length < maxContinuations && !called) {
