@@ -14,7 +14,7 @@ import { fakeClock } from "../../src/testing/clock.ts";
 import { jsonAnswer, sseAnswer } from "../../src/testing/wire-answers.ts";
 import { wireServer } from "./checked-server.ts";
 import { answered, chunk, type Chunk, ending, geminiFrames, opening, rich, usage } from "./gemini/fixture.ts";
-import { collect, errorAnswer, failing, frames, input, key, path, prompt } from "./gemini/support.ts";
+import { collect, errorAnswer, failing, frames, inBand, input, key, path, prompt } from "./gemini/support.ts";
 
 /** The body that goes over the wire: the client spreads its `config` over it. */
 interface Sent {
@@ -243,6 +243,14 @@ describe("thoughts, signatures, sources and calls", () => {
     ]);
     expect(parts.at(-2)).toMatchObject({ value: { groundingMetadata: { webSearchQueries: ["zürich"] } } });
     expect(parts.at(-1)).toMatchObject({ reason: "tool_calls", rawReason: "STOP" });
+  });
+
+  test("citations have one name, whichever of the two services gives them", async () => {
+    const citations = [{ uri: "https://example.org/soup", startIndex: 1 }];
+    for (const field of ["citationSources", "citations"]) {
+      const { parts } = await ask({}, [prompt], [chunk([{ text: "a" }], { citationMetadata: { [field]: citations } }), chunk([], { citationMetadata: {} }), ending()]);
+      expect(parts.filter((part) => part.kind === "json")).toMatchObject([{ substream: "sources", value: { citationMetadata: { citations } } }]);
+    }
   });
 
   test("it goes back as it came, after a trip through the codec: parts, signatures and order", async () => {
@@ -641,9 +649,12 @@ describe("keys, clients and options", () => {
     expect(error).toMatchObject({ code: "unauthorized" });
     expect(made).toBe(madeOnce); // the client and its tokens are kept
     expect(inspect(error, { depth: 10, showHidden: true })).not.toContain("token-2");
+    server.script(sseAnswer([inBand({ message: "ya29.token-3 has expired", status: "UNAUTHENTICATED" })]));
+    const { error: later } = await failing(model(input(prompt)));
+    expect(later).toMatchObject({ code: "unauthorized", message: "gemini: gemini-test reported: … has expired" });
     expect(inspect(model, { depth: 10, showHidden: true })).not.toContain("ya29");
     await collect(gemini({ model: "gemini-test", baseUrl: server.url, vertex: {}, apiKey: key })(input(prompt)));
-    expect(server.requests[2]).toMatchObject({ path: "/v1beta1/publishers/google/models/gemini-test:streamGenerateContent?alt=sse", headers: { "x-goog-api-key": key } });
+    expect(server.requests[3]).toMatchObject({ path: "/v1beta1/publishers/google/models/gemini-test:streamGenerateContent?alt=sse", headers: { "x-goog-api-key": key } });
   });
 
   test.each([

@@ -1,6 +1,7 @@
 /** What an event of each service says, by its name and its data. */
 import { describe, expect, test } from "vitest";
 import { streamEvent as anthropicEvent } from "../../src/wire/anthropic/stream-event.ts";
+import { streamEvent as geminiEvent } from "../../src/wire/gemini/stream-event.ts";
 import { streamEvent as openaiEvent } from "../../src/wire/openai/stream-event.ts";
 
 const reporting = { service: "example", model: "m", redact: (text: string) => text.replaceAll("secret", "…") };
@@ -17,6 +18,7 @@ function thrown(work: () => unknown): unknown {
 for (const [name, eventOf] of [
   ["OpenAI", openaiEvent],
   ["Anthropic", anthropicEvent],
+  ["Gemini", geminiEvent],
 ] as const) {
   describe(`${name}'s events`, () => {
     test("that are no JSON are bad, and the error does not quote them", () => {
@@ -35,7 +37,7 @@ for (const [name, eventOf] of [
     test("of any other name say what their data says", () => {
       for (const named of ["", "message", "ping", "response.created"]) {
         const said = { type: "x", error: null };
-        expect(eventOf({ name: named, data: JSON.stringify(said) }, reporting)).toEqual(said);
+        expect(eventOf({ name: named, data: JSON.stringify(said) }, reporting)).toEqual(name === "Gemini" ? { chunk: said, rawArguments: [] } : said);
       }
     });
   });
@@ -55,5 +57,6 @@ test("an error of Anthropic's need not be JSON", () => {
 test("an event that holds nothing is passed over, but for OpenAI, where it is no JSON", () => {
   const event = { name: "", data: "" };
   expect(anthropicEvent(event, reporting)).toBeUndefined();
+  expect(geminiEvent(event, reporting)).toBeUndefined();
   expect(thrown(() => openaiEvent(event, reporting))).toMatchObject({ code: "bad_response" });
 });

@@ -38,11 +38,11 @@ import { type GeminiEvent, geminiReader } from "../../wire/gemini/answer-reader.
 import { bodyError, clientError } from "../../wire/gemini/errors.ts";
 import { type GuardedAnswer, guardedAnswer } from "../../wire/gemini/guarded-answer.ts";
 import { type GeminiRequest, type GeminiSettings, toGeminiRequest } from "../../wire/gemini/request.ts";
+import { streamEvent } from "../../wire/gemini/stream-event.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
 import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
-import { redaction } from "../../wire/redact.ts";
-import { sentTexts, type SystemParts } from "../../wire/turn-input.ts";
+import type { SystemParts } from "../../wire/turn-input.ts";
 import { connection, type ConnectionOptions, type GeminiClient } from "./client.ts";
 import { checkModel } from "./model-name.ts";
 
@@ -141,21 +141,20 @@ export function gemini(options: GeminiOptions): Model {
   const { model, system, systemParts = "refuse", extra = {}, strictFinish = false, thinking } = options;
   const opened = connection(who, options);
   const settings: Omit<GeminiSettings, "fields"> = { who, model, system, systemParts, extra };
-  const protocol: ModelProtocol<{ readonly request: GeminiRequest; readonly sent: () => string[] }> = {
+  const protocol: ModelProtocol<GeminiRequest> = {
     service,
-    toBody(parts, asked) {
-      const request = toGeminiRequest(parts, { ...settings, fields: fieldsOf(options, asked) });
-      return request && { request, sent: () => [...sentTexts(parts), ...(system === undefined ? [] : [system])] };
-    },
+    toBody: (parts, asked) => toGeminiRequest(parts, { ...settings, fields: fieldsOf(options, asked) }),
     async prepare(signal) {
       const { secrets, client, options: optionsOf } = await opened.connect(signal);
+      let guarded: GuardedAnswer | undefined;
       return {
         secrets,
-        async send({ request, sent }, exchange) {
-          const guarded = guardedAnswer(exchange, "text/event-stream", { service, model, redact: redaction({ secrets, sent }) });
+        async send(request, exchange, redact) {
+          guarded = guardedAnswer(exchange, "text/event-stream", { service, model, redact });
           const config = { ...request.config, ...optionsOf(exchange, guarded.fetch) };
-          return eventsOf(await client.models.generateContentStream({ ...request, config }), guarded);
+          return eventsOf(await client.models.generateContentStream({ ...request, config }));
         },
+        eventOf: (event, redact) => streamEvent(event, guarded?.reporting ?? { service, model, redact }),
       };
     },
     reader: (redact) => geminiReader({ service, strictFinish, errorOf: (chunk) => bodyError(chunk, { service, model, redact }) }),
@@ -175,9 +174,9 @@ export function gemini(options: GeminiOptions): Model {
   return modelOf(who, (input, context) => modelTurn(protocol, turn, input, context), life.close);
 }
 
-/** Each chunk of the client with what it dropped of the event. */
-async function* eventsOf(chunks: AsyncIterable<unknown>, { dropped }: GuardedAnswer): AsyncGenerator<GeminiEvent> {
-  for await (const chunk of chunks) yield { chunk, dropped: dropped.shift() };
+/** The chunks of a client that does not ask by our `fetch`. */
+async function* eventsOf(chunks: AsyncIterable<unknown>): AsyncGenerator<GeminiEvent> {
+  for await (const chunk of chunks) yield { chunk, rawArguments: [] };
 }
 
 function fieldsOf(options: GeminiOptions, asked: Asked): GeminiSettings["fields"] {

@@ -16,13 +16,12 @@ import { requireWhole } from "../strict-finish.ts";
 import { textJoin } from "../text-join.ts";
 import { serverParts } from "./content.ts";
 import { callGathering, callPart } from "./function-call.ts";
-import type { Dropped } from "./guarded-answer.ts";
 import { usageOf } from "./usage.ts";
 
-/** A chunk, and what the client dropped of it. */
+/** A chunk, and the arguments of its function calls as text, where there is that. */
 export interface GeminiEvent {
   readonly chunk: unknown;
-  readonly dropped: Dropped | undefined;
+  readonly rawArguments: readonly string[];
 }
 
 /** What the reader is told. */
@@ -133,17 +132,17 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
     steps += 1;
     return json(checked(value, "a source"), { role: "assistant", substream: "sources" });
   };
-  const candidate = (value: Shape, dropped: Dropped | undefined): Part[] => {
+  const candidate = (value: Shape, rawArguments: readonly string[]): Part[] => {
     const content = shapeOf(value.content);
     const role = wordsOf(content?.role);
     if (role !== undefined && role !== "model") throw bad("the model speaks in a role that is not its own");
-    const raws = [...(dropped?.arguments ?? [])];
+    const raws = [...rawArguments];
     const parts = itemsOf(content?.parts).flatMap((part) => partsOf(part, raws));
-    for (const field of sourceFields) if (hasContent(value[field])) parts.push(source({ [field]: value[field] }));
+    for (const [field, about] of sourcesIn(value)) parts.push(source({ [field]: about }));
     const word = wordsOf(value.finishReason);
-    const message = dropped?.finishMessage ?? wordsOf(value.finishMessage);
     if (word !== undefined && word !== "FINISH_REASON_UNSPECIFIED") {
-      const about = { finishMessage: message, safetyRatings: value.safetyRatings, continuationToken: value.continuationToken };
+      const { safetyRatings, continuationToken } = value;
+      const about = { finishMessage: wordsOf(value.finishMessage), safetyRatings: safetyRatings ?? undefined, continuationToken: continuationToken ?? undefined };
       end = { rawReason: word, reason: reasons.get(word) ?? "other", about };
     }
     return parts;
@@ -155,7 +154,7 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
   };
   return {
     read(value) {
-      const { chunk: given, dropped } = (shapeOf(value) ?? {}) as Partial<GeminiEvent>; // made by the adapter
+      const { chunk: given, rawArguments = [] } = (shapeOf(value) ?? {}) as Partial<GeminiEvent>; // made by the adapter
       const chunk = shapeOf(given);
       if (chunk === undefined) throw bad("a chunk is no object");
       if (shapeOf(chunk.usageMetadata) !== undefined) {
@@ -169,7 +168,7 @@ export function geminiReader({ service, strictFinish, errorOf }: ReaderSettings)
       responseId ??= wordsOf(chunk.responseId);
       feedback(shapeOf(chunk.promptFeedback));
       const first = itemsOf(chunk.candidates).map((one) => shapeOf(one) ?? {}).find((one) => (countOf(one.index) ?? 0) === 0);
-      return first === undefined ? [] : candidate(first, dropped);
+      return first === undefined ? [] : candidate(first, rawArguments);
     },
     get steps() {
       return steps;
@@ -210,7 +209,11 @@ function metadataOf(thought: boolean, signature: string | undefined): Metadata |
   return { gemini: thought ? { thought, thoughtSignature: signature } : { thoughtSignature: signature } };
 }
 
-/** `{}` comes with every chunk where nothing was looked up. */
-function hasContent(value: unknown): boolean {
-  return Object.keys(shapeOf(value) ?? {}).length > 0;
+/** `{}` comes with every chunk where nothing was looked up. The Gemini API calls citations sources, Vertex AI and the client do not. */
+function sourcesIn(candidate: Shape): [field: string, about: Shape][] {
+  return sourceFields.flatMap((field) => {
+    const { citationSources, ...about } = shapeOf(candidate[field]) ?? {};
+    const named = citationSources === undefined ? about : { citations: citationSources };
+    return Object.keys(named).length === 0 ? [] : [[field, named]];
+  });
 }
