@@ -32,8 +32,11 @@ export { type ClientSource, type LazyClient, lazyClient } from "./wire/sdk.ts";
 // Requests and answers: one exchange under our clocks and limits, and JSON that nobody has looked at yet.
 export type { Fetch } from "./wire/answer.ts";
 export { type Answer, type Exchange, type ExchangeOptions, openExchange, type Timeouts } from "./wire/exchange.ts";
+export { type Call, type Calls, type CallsOptions, givenUpCalls } from "./wire/given-up.ts";
+export { type Ask, type StoreCalls, storeCalls, type StoreConnection, type StoreProtocol, type StoreRequest, type StoreSettings } from "./wire/store-calls.ts";
 export { type EventWatch, watchEvents } from "./wire/event-watch.ts";
-export { type BodyWatch, guardedBody } from "./wire/guarded-body.ts";
+export { type AnswerBody, answerBody, type BodyWatch } from "./wire/answer-body.ts";
+export { type BodyFilter, guardedBody } from "./wire/guarded-body.ts";
 export { compact, countOf, itemsOf, type Shape, shapeOf, wordsOf } from "./wire/json-shape.ts";
 
 // Errors of services: which code they are, when to come again, and what of them may be quoted.

@@ -35,7 +35,7 @@ const inKit = namesIn("kit.ts", "export");
 const exported = new Set([...inIndex, ...inKit].map(key));
 
 /** Shared by adapters of ours that speak to one service; too special for others. */
-const isSpecial = (path: string): boolean => /^wire\/(?:[\w-]+\/|postgres|sql)/.test(path);
+const isSpecial = (path: string): boolean => /^(?:wire\/(?:[\w-]+\/|postgres|sql)|kinds\/sql-)/.test(path);
 
 describe("the kit", () => {
   const adapters = paths.filter((path) => path.startsWith("adapters/"));

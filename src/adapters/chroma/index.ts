@@ -8,7 +8,6 @@
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "../../kinds/vector-checks.ts";
 import { checkFilter } from "../../kinds/vector-filter.ts";
 import type { VectorEntry, VectorMetric, VectorRecord, VectorStore } from "../../kinds/vector-store.ts";
@@ -135,7 +134,7 @@ export function chroma(options: ChromaOptions): VectorStore {
         await within((it) => it.upsert(toRows(some, before)));
       }
     });
-    lastWrite = turn.catch(ignore);
+    lastWrite = turn.catch(() => {}); // who waits for it hears it
     return turn;
   };
   const close = (): Promise<void> => calls.close();

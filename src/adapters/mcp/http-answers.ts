@@ -5,6 +5,7 @@
  */
 import { MillraceError } from "../../core/errors.ts";
 import type { Fetch } from "../../wire/answer.ts";
+import { answerBody } from "../../wire/answer-body.ts";
 import type { KeySource } from "../../wire/endpoint.ts";
 import { fieldOf } from "../../wire/error-fields.ts";
 import { watchEvents } from "../../wire/event-watch.ts";
@@ -46,21 +47,27 @@ export function httpAnswers(rules: HttpRules): HttpAnswers {
     const isStream = /^\s*text\/event-stream\b/i.test(response.headers.get("content-type") ?? "");
     const watch = watchEvents();
     let failure: { readonly reason: unknown } | undefined;
-    return guardedBody(response, response.body.getReader(), {
+    const fail = (reason: unknown): void => {
+      failure = { reason };
+      if (id !== undefined && reason instanceof MillraceError) failures.set(id, reason);
+    };
+    const body = answerBody(response, response.body, {
       service,
       redact,
       limit: response.ok ? (isStream ? Infinity : maxMessageBytes) : "error",
-      received(bytes) {
+      received: () => {},
+      ended: () => {},
+      fail,
+      failure: () => failure,
+    });
+    return guardedBody(response, body, {
+      passed(bytes) {
         if (isStream) watch.push(bytes);
         if (watch.longestBytes > maxMessageBytes) throw new MillraceError("too_large", `${service}: ${server} sent a message of more than ${maxMessageBytes} bytes`, { service });
         return [bytes];
       },
       atEnd: () => {},
-      fail(reason) {
-        failure = { reason };
-        if (id !== undefined && reason instanceof MillraceError) failures.set(id, reason);
-      },
-      failure: () => failure,
+      fail,
     });
   };
 

@@ -7,7 +7,6 @@
  * @module
  */
 import { isMillraceError, MillraceError, received } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import { checkValue, checkValueKey, type KeyValueContext, type KeyValueSetOptions, type MarkStore } from "../../kinds/key-value.ts";
 import { type Advanced, checkSteps } from "../../kinds/marks.ts";
 import { postgresConnections, type PostgresOptions, type PostgresRow, type PostgresSession, type PostgresWork } from "../../wire/postgres.ts";
@@ -74,7 +73,7 @@ export function postgresKeyValue(options: PostgresKeyValueOptions): PostgresKeyV
   /** The sweep is not the caller's: its failure is nobody's, and the next one comes. */
   const sweep = async (session: PostgresSession): Promise<void> => {
     writes += 1;
-    if (writes % writesPerSweep === 1) await session.query(statements.sweep).catch(ignore);
+    if (writes % writesPerSweep === 1) await session.query(statements.sweep).catch(() => {});
   };
   const isThere = async (session: PostgresSession): Promise<boolean> => {
     const [row] = await session.query(statements.look, [statements.name]);
