@@ -64,6 +64,7 @@ export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
 export { type Embed, embedding, type EmbeddingProtocol, type EmbeddingSender, type EmbeddingSettings } from "./wire/embedding.ts";
 export { type JsonProtocol, type JsonQuestion, type JsonSender, type JsonSettings } from "./wire/json-request.ts";
+export { type SseDecoder, sseDecoder, type SseEvent } from "./wire/sse-decoder.ts";
 export { jsonLines } from "./wire/json-lines.ts";
 export { requireWhole } from "./wire/strict-finish.ts";
 export { type TextJoin, textJoin } from "./wire/text-join.ts";
