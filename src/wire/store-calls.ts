@@ -87,9 +87,7 @@ export function storeCalls<Client>(protocol: StoreProtocol<Client>, settings: St
       try {
         signal?.throwIfAborted();
         signal?.addEventListener("abort", abort, { once: true });
-        const result = await work(askUntil(stop.signal), stop.signal);
-        stop.signal.throwIfAborted();
-        return result;
+        return await work(askUntil(stop.signal), stop.signal);
       } finally {
         signal?.removeEventListener("abort", abort);
         leave();

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it, test } from "vitest";
 import { toFilter } from "../../src/adapters/pinecone/filter.ts";
 import { pinecone, type PineconeOptions } from "../../src/adapters/pinecone/index.ts";
 import { addressesOf, batchesOf, recordId, toEntry, toRecord } from "../../src/adapters/pinecone/records.ts";
-import { filterHolds } from "../../src/kinds/vector-filter.ts";
+import { filterHolds, type VectorFilter } from "../../src/kinds/vector-filter.ts";
 import type { VectorStore } from "../../src/kinds/vector-store.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { vectorStoreContract, type VectorStoreSubject } from "../../src/testing/contracts/vector-store.ts";
@@ -157,15 +157,30 @@ describe("pinecone", () => {
     expect(await notes.count()).toBe(0);
   });
 
-  test("an abort ends the wait for an index at once", async () => {
+  test("an index that is ready as soon as it is made is not waited for", async () => {
     const clock = fakeClock();
     await using notes = store({ clock });
+    await notes.setup();
+    expect(clock.now()).toBe(0);
+  });
+
+  test("an abort ends the wait for an index at once", async () => {
+    const clock = fakeClock();
+    const asleep = Promise.withResolvers<void>();
+    await using notes = store({
+      clock: {
+        ...clock,
+        sleep(ms, signal) {
+          asleep.resolve();
+          return clock.sleep(ms, signal);
+        },
+      },
+    });
     standIn.script(unready(lastIndex()));
     const controller = new AbortController();
     const reason = new Error("enough");
     const pending = notes.setup({ signal: controller.signal });
-    const arrived = standIn.nextRequest();
-    await (await arrived).answered;
+    await asleep.promise;
     controller.abort(reason);
     await expect(pending).rejects.toBe(reason);
     expect(clock.pending).toBe(0);
@@ -278,6 +293,36 @@ describe("pinecone", () => {
     await notes.delete({ filter: { or: [] } });
     expect(standIn.requests.length).toBe(before);
     expect(await notes.count()).toBe(1);
+  });
+
+  test("equal matches come in the order of their ids", async () => {
+    await using notes = await ready();
+    for (const id of ["c", "a", "b"]) await notes.upsert([{ id, vector: east }]);
+    expect((await notes.query({ vector: east, limit: 3 })).map(({ id }) => id)).toEqual(["a", "b", "c"]);
+  });
+
+  test.each([
+    ["gt", 2],
+    ["gte", 1],
+    ["lt", 1],
+    ["lte", 0],
+  ] as const)("not %s holds for all that is no such number", async (operator, bound) => {
+    const filter = { not: { [operator]: ["a", bound] } } as unknown as VectorFilter;
+    const compiled = toFilter(filter);
+    for (const value of [true, false, "", "3", 0, 1, 2, 3, null, ["x"], undefined]) {
+      const metadata: Record<string, unknown> = value === undefined ? {} : { a: value };
+      const stored = (await toRecord({ id: "a", vector: east, metadata })).metadata;
+      expect([value, typeof compiled === "boolean" ? compiled : holds(compiled, stored, { absentDiffers: false })]).toEqual([value, filterHolds(filter, metadata)]);
+    }
+  });
+
+  test("metadata comes back as it was, whatever its fields are called", async () => {
+    await fc.assert(
+      fc.asyncProperty(someMetadata, async (metadata) => {
+        expect(toEntry(await toRecord({ id: "a", vector: east, metadata })).metadata).toEqual(metadata);
+      }),
+      { numRuns: propertyRuns },
+    );
   });
 
   test.each([true, false])("a filter holds for what is stored of a record where it holds for the record (absent fields differ: %s)", async (absentDiffers) => {

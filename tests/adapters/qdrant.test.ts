@@ -7,7 +7,7 @@ import { toFilter } from "../../src/adapters/qdrant/filter.ts";
 import { qdrant, type QdrantOptions } from "../../src/adapters/qdrant/index.ts";
 import { batchesOf, pointId, toEntry, toPoint } from "../../src/adapters/qdrant/points.ts";
 import { askedVector, textVector } from "../../src/adapters/qdrant/words.ts";
-import { filterHolds } from "../../src/kinds/vector-filter.ts";
+import { filterHolds, type VectorFilter } from "../../src/kinds/vector-filter.ts";
 import type { VectorRecord, VectorStore } from "../../src/kinds/vector-store.ts";
 import { vectorStoreContract, type VectorStoreSubject } from "../../src/testing/contracts/vector-store.ts";
 import { jsonAnswer } from "../../src/testing/wire-answers.ts";
@@ -222,6 +222,36 @@ describe("qdrant", () => {
     expect(twice).toBeGreaterThan(once);
     expect(twice).toBeLessThan(2 * once);
     expect(new Set(Array.from({ length: 2_000 }, (_, i) => textVector(`w${i}`)?.indices[0])).size).toBe(2_000);
+  });
+
+  test("takes filters as deep as the kind does, with two sides on each level", async () => {
+    await using notes = store({ filterFields: {} });
+    await notes.setup();
+    await notes.upsert([{ id: "a", vector: east, metadata: { lang: "de" } }]);
+    const yes: VectorFilter = { eq: ["lang", "de"] };
+    const no: VectorFilter = { eq: ["lang", "en"] };
+    const joins: readonly ((inner: VectorFilter) => VectorFilter)[] = [(inner) => ({ and: [yes, inner] }), (inner) => ({ or: [no, inner] }), (inner) => ({ not: inner })];
+    for (const order of [[0, 1], [0, 2], [1, 2], [0, 0], [1, 1], [2, 2]]) {
+      let filter: VectorFilter = yes;
+      for (let level = 1; level < 64; level += 1) filter = joins[order[level % 2] ?? 0]?.(filter) ?? filter;
+      expect(await notes.count(filter)).toBe(filterHolds(filter, { lang: "de" }) ? 1 : 0);
+    }
+  });
+
+  test("equal matches come in the order of their ids", async () => {
+    await using notes = store();
+    await notes.setup();
+    for (const id of ["c", "a", "b"]) await notes.upsert([{ id, vector: east }]);
+    expect((await notes.query({ vector: east, limit: 3 })).map(({ id }) => id)).toEqual(["a", "b", "c"]);
+  });
+
+  test("metadata comes back as it was, whatever its fields are called", async () => {
+    await fc.assert(
+      fc.asyncProperty(someMetadata, async (metadata) => {
+        expect(toEntry(await toPoint({ id: "a", vector: east, metadata }, true)).metadata).toEqual(metadata);
+      }),
+      { numRuns: propertyRuns },
+    );
   });
 
   test("a filter holds for the point of a record where it holds for the record", async () => {

@@ -65,7 +65,7 @@ export interface PineconeOptions extends PineconeConnectionOptions {
  * await using store = pinecone({ index: "notes", dimensions: 1_536, namespace: "ours" });
  * await store.setup();
  * const found = await store.query({ vector: new Float32Array(1_536).fill(0.1), limit: 3, filter: { eq: ["lang", "de"] } });
- * for (const match of found) console.log(match.id, match.score, match.text);
+ * for (const { id, score, text } of found) console.log(id, score, text);
  */
 export function pinecone(options: PineconeOptions): VectorStore {
   if (typeof options !== "object" || options === null) throw invalidOption(service, "options", "an object", options);
@@ -101,12 +101,11 @@ export function pinecone(options: PineconeOptions): VectorStore {
         known = await setUp(ask, wanted, create, clock, signal);
       }, context),
     upsert: (records, context) =>
-      calls.run(async (ask, signal) => {
+      calls.run(async (ask) => {
         const kept = await Promise.all(checkRecords(shape, records).map(toRecord));
         if (kept.length === 0) return;
         const request = await at(ask);
         for (const batch of batchesOf(kept)) {
-          signal.throwIfAborted();
           await request("upsert", (it) => it.upsert({ records: batch }), () => batch.map(({ metadata }) => JSON.stringify(metadata)));
         }
       }, context),

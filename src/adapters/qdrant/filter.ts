@@ -35,13 +35,13 @@ const nothing: QdrantCondition = { has_id: [] };
 /** The filter; one that holds always still says so, since the service takes an empty one for a mistake or for everything, by version. */
 export function toFilter(filter: VectorFilter): QdrantFilter {
   const condition = toCondition(filter);
-  return "must" in condition || "should" in condition || "must_not" in condition ? condition : { must: [condition] };
+  return isFilter(condition) ? condition : { must: [condition] };
 }
 
 function toCondition(filter: VectorFilter): QdrantCondition {
-  if ("and" in filter) return filter.and.length === 0 ? { must_not: [nothing] } : joined("must", filter.and);
-  if ("or" in filter) return filter.or.length === 0 ? nothing : joined("should", filter.or);
-  if ("not" in filter) return { must_not: [toCondition(filter.not)] };
+  if ("and" in filter) return allOf(filter.and.map(toCondition));
+  if ("or" in filter) return anyOf(filter.or.map(toCondition));
+  if ("not" in filter) return noneOf(toCondition(filter.not));
   if ("eq" in filter) return equals(...filter.eq);
   if ("ne" in filter) return { must_not: [equals(...filter.ne)] };
   if ("in" in filter) return oneOf(...filter.in);
@@ -50,11 +50,45 @@ function toCondition(filter: VectorFilter): QdrantCondition {
   return "lt" in filter ? within(filter.lt, "lt") : within(filter.lte, "lte");
 }
 
-/** One alone needs no list around it, and the server reads no more than 128 levels of JSON. */
-function joined(how: "must" | "should", filters: readonly VectorFilter[]): QdrantCondition {
-  const conditions = filters.map(toCondition);
-  const [first] = conditions;
-  return first !== undefined && conditions.length === 1 ? first : { [how]: conditions };
+/**
+ * What is joined alike stands in one list, and a filter holds three of them: each level of ours takes one or two of JSON, of which the
+ * server reads 128.
+ */
+function allOf(conditions: readonly QdrantCondition[]): QdrantCondition {
+  const must: QdrantCondition[] = [];
+  const must_not: QdrantCondition[] = [];
+  let should: readonly QdrantCondition[] = [];
+  for (const condition of conditions) {
+    if (!isFilter(condition)) must.push(condition);
+    else if (condition.should !== undefined && should.length > 0) must.push(condition); // there is one list of alternatives
+    else {
+      must.push(...(condition.must ?? []));
+      must_not.push(...(condition.must_not ?? []));
+      should = condition.should ?? should;
+    }
+  }
+  const [first] = must;
+  if (first !== undefined && must.length === 1 && must_not.length + should.length === 0) return first;
+  if (conditions.length === 0) return { must_not: [nothing] };
+  return { ...(must.length === 0 ? {} : { must }), ...(should.length === 0 ? {} : { should }), ...(must_not.length === 0 ? {} : { must_not }) };
+}
+
+function anyOf(conditions: readonly QdrantCondition[]): QdrantCondition {
+  const should = conditions.flatMap((condition) => (isFilter(condition) && condition.must === undefined && condition.must_not === undefined ? (condition.should ?? []) : [condition]));
+  const [first] = should;
+  if (first === undefined) return nothing;
+  return should.length === 1 ? first : { should };
+}
+
+function noneOf(condition: QdrantCondition): QdrantCondition {
+  if (!isFilter(condition) || condition.must !== undefined) return { must_not: [condition] };
+  const { should, must_not } = condition;
+  if (should === undefined) return anyOf(must_not ?? []);
+  return must_not === undefined ? { must_not: should } : { must_not: [condition] };
+}
+
+function isFilter(condition: QdrantCondition): condition is QdrantFilter {
+  return "must" in condition || "should" in condition || "must_not" in condition;
 }
 
 function equals(field: string, value: FilterValue): QdrantCondition {
@@ -65,10 +99,7 @@ function equals(field: string, value: FilterValue): QdrantCondition {
 function oneOf(field: string, values: readonly FilterValue[]): QdrantCondition {
   const words = values.filter((value) => typeof value === "string");
   const others = values.filter((value) => typeof value !== "string").map((value) => equals(field, value));
-  const conditions: readonly QdrantCondition[] = words.length === 0 ? others : [{ key: keyOf(field), match: { any: words } }, ...others];
-  const [first] = conditions;
-  if (first === undefined) return nothing;
-  return conditions.length === 1 ? first : { should: conditions };
+  return anyOf(words.length === 0 ? others : [{ key: keyOf(field), match: { any: words } }, ...others]);
 }
 
 function within([field, value]: readonly [string, number], bound: keyof QdrantRange): QdrantCondition {

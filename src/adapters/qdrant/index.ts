@@ -147,12 +147,11 @@ export function qdrant(options: QdrantOptions): VectorStore {
         }
       }, context),
     upsert: (records, context) =>
-      calls.run(async (ask, signal) => {
+      calls.run(async (ask) => {
         const points = await Promise.all(checkRecords(shape, records).map((record) => toPoint(record, hybrid)));
         if (points.length === 0) return;
         await look(ask);
         for (const batch of batchesOf(points)) {
-          signal.throwIfAborted();
           await result(ask, "upsertPoints", "upsert", { wait: true, points: batch }, () => batch.map(({ payload }) => JSON.stringify(payload)));
         }
       }, context),

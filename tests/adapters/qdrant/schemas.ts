@@ -16,7 +16,8 @@ const ref = (name: string): object => ({ $ref: `#/$defs/${name}` });
 
 const $defs = {
   filter: {
-    ...only({ must: list(ref("condition")), should: list(ref("condition")), must_not: list(ref("condition")) }, []),
+    // the server takes empty lists too, and for `should` it has meant both: nothing here relies on it
+    ...only({ must: list(ref("condition"), { minItems: 1 }), should: list(ref("condition"), { minItems: 1 }), must_not: list(ref("condition"), { minItems: 1 }) }, []),
     minProperties: 1,
   },
   condition: {
