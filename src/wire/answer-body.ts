@@ -37,6 +37,7 @@ export function answerBody(response: Response, stream: ReadableStream<Uint8Array
   let bytes = 0;
   let isCut = false;
   const ourError = (error: unknown): unknown => {
+    if (error instanceof MillraceError) return error; // of a `fetch` of the caller's
     if (expectedBytes !== undefined && bytes < expectedBytes && bytes > 0) {
       return new MillraceError("truncated", `${service}: the answer ends after ${bytes} of ${expectedBytes} bytes`, { service });
     }

@@ -34,7 +34,8 @@ export function sseDecoder(): SseDecoder {
   const decoder = new TextDecoder(); // drops a byte order mark, and joins what was cut within a character
   let text = "";
   let from = 0;
-  let nextCr = -1; // each search goes over a text once: most have none
+  let nextCr = -1; // what there is none of any more is not searched again: few texts have both
+  let nextLf = -1;
   let line = ""; // what came of one before this text
   let afterCr = false;
   let name = "";
@@ -61,9 +62,9 @@ export function sseDecoder(): SseDecoder {
   };
   /** Where the line ends that the text stands in, or -1. */
   const lineEnd = (): number => {
-    const end = text.indexOf(lf, from);
-    if (nextCr !== -1 && nextCr < from) nextCr = text.indexOf(cr, from);
-    return nextCr !== -1 && (end < 0 || nextCr < end) ? nextCr : end;
+    if (nextCr >= 0 && nextCr < from) nextCr = text.indexOf(cr, from);
+    if (nextLf >= 0 && nextLf < from) nextLf = text.indexOf(lf, from);
+    return nextCr >= 0 && (nextLf < 0 || nextCr < nextLf) ? nextCr : nextLf;
   };
   return {
     push(bytes) {
@@ -71,6 +72,7 @@ export function sseDecoder(): SseDecoder {
       from = afterCr && text.startsWith(lf) ? 1 : 0;
       if (text !== "") afterCr = text.endsWith(cr);
       nextCr = text.indexOf(cr);
+      nextLf = text.indexOf(lf);
     },
     next() {
       if (isWhole) begin();

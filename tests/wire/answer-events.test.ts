@@ -77,8 +77,8 @@ interface Turn {
   readonly isCancelled: () => boolean;
 }
 
-/** A turn whose answer comes in these chunks. */
-function turn(sender: Pick<Sender<string>, "send" | "eventOf">, chunks: readonly string[], settings: Partial<TurnSettings> = {}, signal?: AbortSignal): Turn {
+/** A turn whose answer comes in these chunks, or breaks. */
+function turn(sender: Pick<Sender<string>, "send" | "eventOf">, chunks: readonly (string | Error)[], settings: Partial<TurnSettings> = {}, signal?: AbortSignal): Turn {
   let read = 0;
   let isCancelled = false;
   const body = new ReadableStream<Uint8Array>(
@@ -87,6 +87,7 @@ function turn(sender: Pick<Sender<string>, "send" | "eventOf">, chunks: readonly
         const chunk = chunks[read];
         read += 1;
         if (chunk === undefined) controller.close();
+        else if (chunk instanceof Error) controller.error(chunk);
         else controller.enqueue(new TextEncoder().encode(chunk));
       },
       cancel() {
@@ -110,7 +111,7 @@ for (const [name, sender] of [
   ["a client that reads by itself", reading],
 ] as const) {
   describe(name, () => {
-    const outcome = async (chunks: readonly string[], settings?: Partial<TurnSettings>): Promise<{ readonly texts: readonly string[]; readonly error: unknown }> => {
+    const outcome = async (chunks: readonly (string | Error)[], settings?: Partial<TurnSettings>): Promise<{ readonly texts: readonly string[]; readonly error: unknown }> => {
       const { parts, error } = await outcomeOf(turn(sender, chunks, settings).parts);
       return { texts: textsOf(parts), error };
     };
@@ -133,6 +134,12 @@ for (const [name, sender] of [
     test("a body that ends within an event, or without the terminal one, is truncated", async () => {
       expect((await outcome(["data: a"])).error).toMatchObject({ code: "truncated", message: "example: the answer ends within an event" });
       expect((await outcome([frames("a")])).error).toMatchObject({ code: "interrupted", cause: { code: "truncated" } });
+    });
+
+    test("a body that breaks is unavailable, but where the caller's fetch says what it is", async () => {
+      const own = new MillraceError("rate_limited", "gateway: enough");
+      expect((await outcome([frames("a"), own])).error).toMatchObject({ code: "interrupted", cause: own });
+      expect((await outcome([frames("a"), new TypeError("terminated")])).error).toMatchObject({ code: "interrupted", cause: { code: "unavailable" } });
     });
 
     test("an event above the limit is too large, whole or not, others are not", async () => {
