@@ -36,8 +36,8 @@ export interface InsertStatement {
   readonly text: string;
   /** The table, quoted. */
   readonly table: string;
-  /** A value of a column as text. `who` names it. */
-  encode(who: string, column: string, value: unknown): string | null;
+  /** How a value of each column becomes text; `who` names it in errors. */
+  readonly encoders: readonly ((who: string, value: unknown) => string | null)[];
   /** One array for each column. */
   valuesOf(rows: readonly EncodedRow[]): readonly string[];
   /** Rows apart that have the same key: no statement overwrites a row that it has just written. In order of the key within. */
@@ -52,12 +52,11 @@ export function insertStatement(who: string, { table, schema, types, conflict }:
   const name = tableName(who, table, schema);
   const columns = Object.entries(types).map(([column, type]) => {
     if (typeof type !== "string" || !typeName.test(type)) throw invalidOption(who, `type of ${column}`, "the name of a type without a length, like text, jsonb or timestamptz", type);
-    return { column, quoted: quotedName(who, "column", column), type: type.toLowerCase() };
+    return { quoted: quotedName(who, "column", column), type: type.toLowerCase() };
   });
   if (columns.length === 0) throw invalidOption(who, "columns", "one at least", types);
   const isArray = (type: string): boolean => type.endsWith("[]");
   const places = columns.map((_, at) => `c${at}`);
-  const encoders = new Map(columns.map(({ column, type }) => [column, encoderOf(type)]));
   // an array of arrays would be taken apart to its last item, so those come as text
   const values = columns.map(({ type }, at) => (isArray(type) ? `c${at}::${type}` : `c${at}`)).join(", ");
   const arrays = columns.map(({ type }, at) => `$${at + 1}::${isArray(type) ? "text" : type}[]`).join(", ");
@@ -65,7 +64,7 @@ export function insertStatement(who: string, { table, schema, types, conflict }:
   return {
     table: name,
     text: `insert into ${name} (${columns.map(({ quoted }) => quoted).join(", ")}) select ${values} from unnest(${arrays}) as part (${places.join(", ")})${onConflict(who, conflict, Object.keys(types))}`,
-    encode: (whose, column, value) => (encoders.get(column) ?? toSqlText)(whose, value),
+    encoders: columns.map(({ type }) => encoderOf(type)),
     valuesOf: (rows) => columns.map((_, at) => toArrayText(rows.map(({ texts }) => texts[at] ?? null))),
     roundsOf(rows) {
       if (keyed === undefined) return [rows];

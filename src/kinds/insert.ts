@@ -4,14 +4,19 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import { json } from "../core/constructors.ts";
 import { invalidOption, isMillraceError, MillraceError, wholeNumber } from "../core/errors.ts";
 import type { JsonValue, Part } from "../core/part.ts";
 import type { Context, Processor } from "../core/processor.ts";
 import { batch as batched } from "../streams/batch.ts";
+import { buffer } from "../streams/buffer.ts";
+import { each } from "../streams/each.ts";
+import { pipe } from "../streams/pipe.ts";
 import { type EncodedRow, type InsertConflict, insertStatement } from "./insert-statement.ts";
 import { storeBatch, storeInside } from "./insert-store.ts";
 import { openTransaction, type OpenTransaction } from "./open-transaction.ts";
 import { requireSqlDatabase, type SqlDatabase, type SqlParameter } from "./sql.ts";
+import { toSqlText } from "./sql-values.ts";
 
 /** One column of a row. */
 export interface InsertColumn {
@@ -88,45 +93,60 @@ export function insert(sql: SqlDatabase, options: InsertOptions): Processor {
   wholeNumber("insert", "batch", batch, 1);
   wholeNumber("insert", "maxWaitMs", maxWaitMs, 1);
   const statement = insertStatement("insert", { table, schema, types: Object.fromEntries(columns.map(([name, { type }]) => [name, type])), conflict });
+  const encoders = columns.map(([name, { value }], at) => ({ who: `column ${name}`, value, toText: statement.encoders[at] ?? toSqlText }));
   const limits = { count: batch, bytes: batchBytes, maxWaitMs, ...(clock === undefined ? {} : { clock }) };
   const encode = (part: Part, ordinal: number): EncodedRow => {
-    const texts = columns.map(([name, { value }]) => {
+    const texts: (string | null)[] = [];
+    for (const { who, value, toText } of encoders) {
       const given = value(part);
       try {
-        return statement.encode(`column ${name}`, name, given);
+        texts.push(toText(who, given));
       } catch (error) {
         if (!isMillraceError(error)) throw error;
         throw new MillraceError(error.code, `insert: part ${ordinal}: ${error.message}`);
       }
-    });
+    }
     return { ordinal, texts };
   };
 
   return async function* insert(input: AsyncIterable<Part>, context?: Context): AsyncGenerator<Part> {
     const call = { signal: context?.signal };
+    const groups = new WeakMap<Part, Group>();
     let transaction: OpenTransaction | undefined;
-    let stored = 0;
-    const store = async function* (group: AsyncIterable<Part>): AsyncGenerator<Part> {
-      const parts: Part[] = [];
-      const encoded: EncodedRow[] = [];
+    let encoded = 0;
+    /** One part for each group, which stands for it between the two stages. */
+    const gather = async function* (group: AsyncIterable<Part>): AsyncGenerator<Part> {
+      const gathered: Group = { parts: [], rows: [] };
       for await (const part of group) {
-        parts.push(part);
-        if (match(part)) encoded.push(encode(part, stored + encoded.length));
+        gathered.parts.push(part);
+        if (match(part)) gathered.rows.push(encode(part, encoded + gathered.rows.length));
       }
-      if (encoded.length > 0 && atomic) {
+      encoded += gathered.rows.length;
+      const sign = json(null);
+      groups.set(sign, gathered);
+      yield sign;
+    };
+    const store = async (sign: Part): Promise<readonly Part[]> => {
+      const { parts, rows } = groups.get(sign) ?? { parts: [], rows: [] };
+      if (rows.length > 0 && atomic) {
         transaction ??= await openTransaction(sql, call);
-        await storeInside(transaction.session, statement, encoded);
-      } else if (encoded.length > 0) {
-        await storeBatch(sql, statement, encoded, call);
+        await storeInside(transaction.session, statement, rows);
+      } else if (rows.length > 0) {
+        await storeBatch(sql, statement, rows, call);
       }
-      stored += encoded.length;
-      yield* parts;
+      return parts;
     };
     try {
-      yield* batched(limits, store)(input, context);
+      yield* pipe(batched(limits, gather), buffer(1), each(store))(input, context);
       await transaction?.commit();
     } finally {
       await transaction?.rollBack();
     }
   };
+}
+
+/** What is stored at once, and what goes on then. */
+interface Group {
+  readonly parts: Part[];
+  readonly rows: EncodedRow[];
 }

@@ -75,7 +75,16 @@ export function rows(sql: SqlDatabase, statement: RowsStatement, options: RowsOp
 }
 
 function toPart(row: SqlRow, { substream }: Part): Part {
-  return json(Object.fromEntries(Object.entries(row).map(([name, value]) => [name, toJson(value)])), { substream });
+  return json(isJson(row) ? row : Object.fromEntries(Object.entries(row).map(([name, value]) => [name, toJson(value)])), { substream });
+}
+
+/** Most rows are JSON as they are, and need no copy. */
+function isJson(row: SqlRow): row is Readonly<Record<string, JsonValue>> {
+  for (const name in row) {
+    const value = row[name];
+    if (typeof value === "object" && (Array.isArray(value) || value instanceof Uint8Array)) return false;
+  }
+  return true;
 }
 
 /** Bytes have no JSON of their own; in lists of the server they stand one by one. */

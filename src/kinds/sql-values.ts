@@ -37,7 +37,6 @@ export function toSqlText(who: string, value: unknown): string | null {
 /** A value as JSON text, `null` for none. Throws `invalid_input` for one that is no JSON, or holds what Postgres cannot store. */
 export function toJsonText(who: string, value: unknown): string | null {
   if (value === undefined || value === null) return null;
-  refuseUnstorable(who, value);
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -45,6 +44,8 @@ export function toJsonText(who: string, value: unknown): string | null {
     // a cycle, or a bigint
   }
   if (text === undefined) throw invalidOption(who, "a value", "JSON", received(value));
+  // what cannot be stored is escaped in the text; an escape need not be that, so the value itself is asked
+  if (text.includes("\\u")) refuseUnstorable(who, value);
   return text;
 }
 
@@ -61,7 +62,9 @@ export function toArrayText(items: readonly (string | null | { readonly array: s
 }
 
 function quoted(item: string): string {
-  return /["\\]/.test(item) ? `"${item.replace(/["\\]/g, "\\$&")}"` : `"${item}"`;
+  // two plain replacements take half the time of one by a pattern
+  const escaped = item.includes("\\") ? item.replaceAll("\\", "\\\\") : item;
+  return `"${escaped.includes('"') ? escaped.replaceAll('"', '\\"') : escaped}"`;
 }
 
 const hexPairs: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

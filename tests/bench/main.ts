@@ -63,8 +63,8 @@ async function bench(): Promise<number> {
     return status ?? 1;
   }
   const rounds = Number(values.rounds);
-  const { checkClock, measure } = await import("./measure.ts");
-  const { gatesOf, gateTable, overheadGate, tableOf } = await import("./report.ts");
+  const { checkClock, measure, wallNs } = await import("./measure.ts");
+  const { gatesOf, gateTable, overheadGate, tableOf, throughputGate } = await import("./report.ts");
   const { w1, w2, w3, w6 } = await import("./maps.ts");
   const { w4, w5 } = await import("./concurrent.ts");
   const { w8, w9 } = await import("./model-stream.ts");
@@ -137,6 +137,26 @@ async function bench(): Promise<number> {
     const table = await recallTable();
     console.log(table);
     out.push(table);
+  }
+  if (wanted("w12") && runtimeName().startsWith("Node")) {
+    const { ownLoop, queryStream, sqlBench } = await import("./sql.ts");
+    const bench = await sqlBench();
+    if ("skip" in bench) console.log(`W12: SKIPPED, ${bench.skip}`);
+    else {
+      for (const [title, variants, peer] of [
+        ["W12: 100,000 rows of Postgres read, wall time", bench.reading, queryStream],
+        ["W12: 20,000 rows of Postgres stored, wall time", bench.writing, ownLoop],
+      ] as const) {
+        const result = await measure(variants, rounds, wallNs);
+        results[title] = result;
+        failed += result.dropped.length;
+        gates.push(throughputGate(title.includes("read") ? "W12 rows" : "W12 insert", peer, 0.9, result));
+        const table = tableOf(title, result);
+        console.log(table);
+        out.push(table);
+      }
+      await bench.close();
+    }
   }
   if (wanted("w7") && runtimeName().startsWith("Node")) {
     const { w7 } = await import("./memory.ts");

@@ -91,6 +91,21 @@ export function overheadGate(workload: string, ownLoop: string, { samples }: Res
   };
 }
 
+/** The gate of the verbs of SQL, by the time of the wall: `bound` of the peer's throughput at least. */
+export function throughputGate(workload: string, peer: string, bound: number, { samples }: Result): Gate {
+  const own = samples.find((sample) => sample.name === "millrace");
+  const other = samples.find((sample) => sample.name === peer);
+  const value = own === undefined || other === undefined ? undefined : other.median / own.median;
+  return {
+    workload,
+    what: `throughput of millrace / ${peer}`,
+    value,
+    bound: `>= ${bound}`,
+    holds: value === undefined ? undefined : value >= bound,
+    established: own !== undefined && other !== undefined && established(own, other),
+  };
+}
+
 /** All gates as Markdown. A missed one is written down with its number. */
 export function gateTable(gates: readonly Gate[]): string {
   const rows = gates.map((gate) => {
