@@ -38,7 +38,7 @@ export interface InsertOptions {
   readonly conflict?: InsertConflict;
   /** Which parts are stored; the others pass by, in their place. @default every part */
   readonly match?: (part: Part) => boolean;
-  /** Parts of a statement at most; they are held in memory until it is done. @default 1000 */
+  /** Parts of a statement at most. They are held in memory until it is done, and as many again are made ready meanwhile. @default 1000 */
   readonly batch?: number;
   /** Milliseconds after its first part at which a batch is stored as it is. @default 1000 */
   readonly maxWaitMs?: number;

@@ -5,10 +5,12 @@
  */
 import { toBase64 } from "../core/base64.ts";
 import { json } from "../core/constructors.ts";
+import { derive } from "../core/derive.ts";
 import { invalidOption, wholeNumber } from "../core/errors.ts";
 import type { JsonValue, Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
 import { each } from "../streams/each.ts";
+import { pipe } from "../streams/pipe.ts";
 import { requireSqlDatabase, type SqlDatabase, type SqlParameter, type SqlRow, type SqlValue } from "./sql.ts";
 
 /** What is asked for each part. */
@@ -66,12 +68,26 @@ export function rows(sql: SqlDatabase, statement: RowsStatement, options: RowsOp
   if (typeof readOnly !== "boolean") throw invalidOption("rows", "readOnly", "a boolean", readOnly);
   wholeNumber("rows", "batch", batch, 1);
   const valuesOf = typeof values === "function" ? values : (): readonly SqlParameter[] => values;
-  return each(
+  /** Between the stages a batch is one part, so that its rows cost no promise each. */
+  const batches = new WeakMap<Part, { readonly part: Part; readonly rows: readonly SqlRow[] }>();
+  const ask = each(
     async function* (part, { signal }) {
-      for await (const row of sql.query({ text, values: valuesOf(part) }, { signal, batch, readOnly })) yield map(row, part);
+      for await (const read of sql.batches({ text, values: valuesOf(part) }, { signal, batch, readOnly })) {
+        const sign = derive(part, {}); // like the part, as a text that `map` gives becomes a part like it
+        batches.set(sign, { part, rows: read });
+        yield sign;
+      }
     },
     { ...(match === undefined ? {} : { match }), concurrency, name: "rows" },
   );
+  const unpack = each(
+    function* (sign) {
+      const { part, rows } = batches.get(sign) ?? { part: sign, rows: [] };
+      for (const row of rows) yield map(row, part);
+    },
+    { match: (part) => batches.has(part), name: "rows" },
+  );
+  return pipe(ask, unpack);
 }
 
 function toPart(row: SqlRow, { substream }: Part): Part {

@@ -83,6 +83,8 @@ export interface SqlDatabase extends AsyncDisposable {
    * Throws: `invalid_input` for two columns of one name.
    */
   query(statement: SqlStatement, options?: SqlQueryOptions): AsyncIterable<SqlRow>;
+  /** As `query`, in batches of one row at least: for those who would wait for every row. */
+  batches(statement: SqlStatement, options?: SqlQueryOptions): AsyncIterable<readonly SqlRow[]>;
   /** Runs one statement, with all its rows in memory. */
   execute(statement: SqlStatement, context?: SqlContext): Promise<SqlResult>;
   /**
@@ -95,6 +97,6 @@ export interface SqlDatabase extends AsyncDisposable {
 
 /** Refuses what is no SQL database, when a stage is built. */
 export function requireSqlDatabase(who: string, sql: unknown): asserts sql is SqlDatabase {
-  if (typeof sql === "object" && sql !== null && "query" in sql && "execute" in sql && "transaction" in sql && typeof sql.transaction === "function") return;
+  if (typeof sql === "object" && sql !== null && "batches" in sql && "execute" in sql && "transaction" in sql && typeof sql.transaction === "function") return;
   throw invalidOption(who, "sql", "an SQL database", sql);
 }

@@ -185,6 +185,9 @@ describe("insert", () => {
     query: () => {
       throw new Error("not asked for");
     },
+    batches: () => {
+      throw new Error("not asked for");
+    },
     execute: () => Promise.reject(new Error("not asked for")),
     transaction: () => Promise.reject(new Error("not asked for")),
     close: async () => {},

@@ -243,6 +243,9 @@ describe("recorded", () => {
     query: () => {
       throw new Error("not asked for");
     },
+    batches: () => {
+      throw new Error("not asked for");
+    },
     execute: () => Promise.reject(new Error("not asked for")),
     transaction: () => Promise.reject(new Error("not asked for")),
     close: async () => {},

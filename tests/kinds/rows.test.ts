@@ -12,13 +12,16 @@ function watched(): SqlDatabase & { readonly queries: { statement: SqlStatement;
   return {
     service: "watched",
     queries,
-    async *query(statement, options): AsyncGenerator<SqlRow> {
+    query: () => {
+      throw new Error("not asked for");
+    },
+    async *batches(statement, options): AsyncGenerator<SqlRow[]> {
       const query = { statement, options, read: 0, closed: false };
       queries.push(query);
       try {
-        for (let n = 1; ; n += 1) {
-          query.read += 1;
-          yield { n };
+        for (let n = 1; ; n += 2) {
+          query.read += 2;
+          yield [{ n }, { n: n + 1 }];
         }
       } finally {
         query.closed = true;
@@ -85,7 +88,7 @@ describe("rows", () => {
     for await (const part of run(rows(sql, { text: "select", values: [1] }, { batch: 7, readOnly: false }), ["a", "b"])) {
       if (isJson(part) && (part.value as { n: number }).n === 3) break;
     }
-    expect(sql.queries).toMatchObject([{ statement: { text: "select", values: [1] }, options: { batch: 7, readOnly: false }, read: 3, closed: true }]);
+    expect(sql.queries).toMatchObject([{ statement: { text: "select", values: [1] }, options: { batch: 7, readOnly: false }, read: 4, closed: true }]);
     expect(sql.queries[0]?.options?.signal?.aborted).toBe(true);
   });
 

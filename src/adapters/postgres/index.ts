@@ -53,19 +53,15 @@ export function postgres(options: PostgresOptions): SqlDatabase {
   const idleMs = wholeNumber(service, "readerIdleMs", options.readerIdleMs ?? 600_000, 1);
   const server = postgresConnections(service, options);
 
-  async function* query(statement: SqlStatement, { signal, batch = 1_000, readOnly = true }: SqlQueryOptions = {}): AsyncGenerator<SqlRow> {
+  async function* batches(statement: SqlStatement, { signal, batch = 1_000, readOnly = true }: SqlQueryOptions = {}): AsyncGenerator<readonly SqlRow[]> {
     wholeNumber(service, "batch", batch, 1);
     const cursor = openCursor(server, { what: "query", ...sent(statement), batch, readOnly, idleMs, signal });
     try {
       let toRow: ReturnType<typeof rowDecoder> | undefined;
       for (let cells = await cursor.take(); cells !== undefined; cells = await cursor.take()) {
+        cursor.ask(); // the server works on the next batch while this one is read
         toRow ??= rowDecoder(cells.columns);
-        const { rows } = cells;
-        const half = rows.length >> 1;
-        for (let at = 0; at < rows.length; at += 1) {
-          if (at === half) cursor.ask();
-          yield toRow(rows[at] ?? []);
-        }
+        if (cells.rows.length > 0) yield cells.rows.map(toRow);
         signal?.throwIfAborted();
       }
     } catch (error) {
@@ -75,10 +71,20 @@ export function postgres(options: PostgresOptions): SqlDatabase {
     }
   }
 
+  async function* query(statement: SqlStatement, options: SqlQueryOptions = {}): AsyncGenerator<SqlRow> {
+    for await (const batch of batches(statement, options)) {
+      for (const row of batch) {
+        options.signal?.throwIfAborted();
+        yield row;
+      }
+    }
+  }
+
   const close = (): Promise<void> => server.close();
   return {
     service,
     query,
+    batches,
     async execute(statement, context) {
       const { text, values } = sent(statement);
       return server.run("statement", (session) => executed(session, text, values), context);

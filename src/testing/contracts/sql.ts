@@ -86,6 +86,18 @@ export function sqlContract({ describe, it }: TestRunner, subject: SqlSubject): 
       for (const batch of [0, -1, 1.5, NaN]) await failsWith("invalid_input", () => all(sql, { text: "select 1 as n" }, batch), `batch ${batch}`);
     });
 
+    test("gives the same rows in batches, none of them empty", async (sql) => {
+      const sizes: number[] = [];
+      const numbers: unknown[] = [];
+      for await (const batch of sql.batches({ text: "select n from generate_series(1, 100) as n" }, { batch: 30 })) {
+        sizes.push(batch.length);
+        numbers.push(...batch.map(({ n }) => n));
+      }
+      equal(numbers, Array.from({ length: 100 }, (_, at) => at + 1), "rows");
+      check(sizes.every((size) => size >= 1 && size <= 30), `batches have 1 to 30 rows, got ${sizes.join(" ")}`);
+      for await (const _ of sql.batches({ text: "select 1 as n where false" })) check(false, "a batch of nothing");
+    });
+
     test("leaving a loop closes its cursor, as often as one likes", async (sql) => {
       for (let times = 0; times < 30; times += 1) {
         for await (const { n } of sql.query({ text: "select n from generate_series(1, 100000) as n" })) {
