@@ -238,6 +238,16 @@ describe("qdrant", () => {
     }
   });
 
+  test("of several alternatives side by side each must hold", async () => {
+    const oneOf = (field: string): VectorFilter => ({ or: [{ eq: [field, 1] }, { gt: [field, 5] }] });
+    for (const filter of [{ and: [oneOf("a"), oneOf("b")] }, { not: { or: [{ not: oneOf("a") }, { not: oneOf("b") }] } }]) {
+      for (const [x, y] of [[1, 1], [1, 2], [2, 1], [6, 1], [6, 2], [2, 2]]) {
+        const { id, payload } = await toPoint({ id: "a", vector: east, metadata: { a: x, b: y } }, false);
+        expect([x, y, holds(toFilter(filter), { id, payload })]).toEqual([x, y, x !== 2 && y !== 2]);
+      }
+    }
+  });
+
   test("equal matches come in the order of their ids", async () => {
     await using notes = store();
     await notes.setup();

@@ -80,7 +80,6 @@ export function vectorStoreFaults(subject: FaultSubject): void {
       ["a JSON null", { headers: json, frames: ["null"] }, "bad_response"],
       ["JSON that breaks off", { headers: json, frames: ['{"resu'] }, "bad_response"],
       ["a body cut short", { headers: json, frames: ['{"result": {"a": 1}', "}"], fault: { kind: "short", after: 1 } }, ["truncated", "unavailable"]], // by who counts the bytes
-      ["a connection that breaks before the answer", { fault: { kind: "cut", after: "nothing" } }, "unavailable"],
       ["what is no HTTP", { fault: { kind: "garbage" } }, "bad_response"],
     ];
     for (const [name, answer, code, more] of faults) {
@@ -95,6 +94,15 @@ export function vectorStoreFaults(subject: FaultSubject): void {
         await upsert(store); // and the next call goes well
       });
     }
+
+    test("a connection that breaks before the answer is an error, and no request of ours is repeated", async () => {
+      await using store = await opened();
+      const before = server.requests.length;
+      server.script(...Array.from({ length: 5 }, (): WireAnswer => ({ fault: { kind: "cut", after: "nothing" } })));
+      expect(await failure(upsert(store))).toMatchObject({ code: "unavailable", retryable: true, service });
+      // Bun (a PUT) and Deno send once more by themselves where a kept connection breaks
+      expect(server.requests.length - before).toBeLessThanOrEqual("Bun" in globalThis || "Deno" in globalThis ? 2 : 1);
+    });
 
     test("a server that is not there is unavailable", async () => {
       const gone = await wireServer();

@@ -65,7 +65,7 @@ export interface PineconeOptions extends PineconeConnectionOptions {
  * await using store = pinecone({ index: "notes", dimensions: 1_536, namespace: "ours" });
  * await store.setup();
  * const found = await store.query({ vector: new Float32Array(1_536).fill(0.1), limit: 3, filter: { eq: ["lang", "de"] } });
- * for (const match of found) console.log(match.id, match.score, match.text);
+ * for (const match of found) console.log(match.id, match.score);
  */
 export function pinecone(options: PineconeOptions): VectorStore {
   if (typeof options !== "object" || options === null) throw invalidOption(service, "options", "an object", options);
