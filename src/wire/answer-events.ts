@@ -8,9 +8,12 @@ import type { AnswerBody } from "./answer-body.ts";
 import type { Exchange } from "./exchange.ts";
 import { type SseEvent, sseDecoder } from "./sse-decoder.ts";
 
+/** In place of an event where none is here; a client may give undefined for one. */
+export const NONE: unique symbol = Symbol("millrace.none");
+
 /** What has come and is to come. */
 export interface AnswerEvents {
-  /** The next event that is here; undefined when there is none. Throws in place of one that is broken. */
+  /** The next event that is here, or `NONE`. Throws in place of one that is broken. */
   take(): unknown;
   /** Waits for more, which may be less than an event; false at the end. Asked when nothing is left to take. */
   more(): Promise<boolean>;
@@ -51,12 +54,12 @@ export function sseEvents(body: AnswerBody, { service, maxEventBytes, eventOf }:
       while (!done) {
         const event = decoder.next();
         if (decoder.length > maxEventBytes) throw new MillraceError("too_large", `${service}: an event has more than ${maxEventBytes} bytes`, { service });
-        if (event === undefined) return undefined;
+        if (event === undefined) return NONE;
         if (event.data === marker) done = true;
         const value = done ? undefined : eventOf(event);
         if (value !== undefined) return value;
       }
-      return undefined;
+      return NONE;
     },
     more: () => (done ? Promise.resolve(false) : body.read(received)),
     get done() {
@@ -69,18 +72,18 @@ export function sseEvents(body: AnswerBody, { service, maxEventBytes, eventOf }:
 /** The events that a client gives; each is a sign of life of the exchange, which may not have seen its bytes. */
 export function clientEvents(events: AsyncIterable<unknown>, exchange: Pick<Exchange, "wait" | "touched">): AnswerEvents {
   const iterator = events[Symbol.asyncIterator]();
-  let next: unknown;
+  let next: unknown = NONE;
   return {
     take() {
       const event = next;
-      next = undefined;
+      next = NONE;
       return event;
     },
     async more() {
       const { done, value } = await exchange.wait(iterator.next());
       if (done === true) return false;
       exchange.touched();
-      next = value ?? null; // nothing is no event
+      next = value;
       return true;
     },
     done: false,

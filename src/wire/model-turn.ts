@@ -13,7 +13,7 @@ import { isReserved } from "../core/guards.ts";
 import type { Part, Usage } from "../core/part.ts";
 import type { Context } from "../core/processor.ts";
 import type { Fetch } from "./answer.ts";
-import { type AnswerEvents, clientEvents, sseEvents } from "./answer-events.ts";
+import { type AnswerEvents, clientEvents, NONE, sseEvents } from "./answer-events.ts";
 import { collect } from "./collect.ts";
 import { type Exchange, maxTextEventBytes, openExchange, type Timeouts } from "./exchange.ts";
 import { heard } from "./heard.ts";
@@ -142,7 +142,7 @@ export async function* modelTurn<Body>(
       let made: readonly Part[];
       try {
         const event = events.take();
-        if (event === undefined) {
+        if (event === NONE) {
           call.resume();
           if (!(await events.more())) break;
           call.pause(); // what has come is not waited for
