@@ -5,6 +5,7 @@
  */
 import { status } from "../core/constructors.ts";
 import { invalidOption, isMillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
+import { ignore } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
 import type { Part } from "../core/part.ts";
 import type { Context, Processor } from "../core/processor.ts";
@@ -85,7 +86,7 @@ export function recorded(processor: Processor, sql: SqlDatabase, options: Record
       try {
         await work();
       } catch (error) {
-        if (signal?.aborted === true) throw signal.reason;
+        if (signal?.aborted === true) throw signal.reason; // a run that is aborted has no record, so none is missing
         lost = { error };
         const { run, inputs, results } = record;
         onRecord?.({ stored: false, run, inputs, results, error });
@@ -119,8 +120,7 @@ export function recorded(processor: Processor, sql: SqlDatabase, options: Record
         yield part;
       }
     } catch (error) {
-      // a run that is left or aborted has not failed; and a record that fails now does not hide why the run has
-      if (signal?.aborted !== true) await store(isMillraceError(error) ? error.code : "error").catch(() => {});
+      await store(isMillraceError(error) ? error.code : "error").catch(ignore); // a record that fails now does not hide why the run has
       throw error;
     }
     await store(undefined);

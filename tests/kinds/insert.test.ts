@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { image, isBytes, isJson, isText, json, type Part, pipe, run, tap, text } from "../../src/index.ts";
 import { insert, type InsertOptions } from "../../src/kinds/insert.ts";
+import { insertStatement } from "../../src/kinds/insert-statement.ts";
 import type { SqlDatabase } from "../../src/kinds/sql.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { numbers, texts, turns } from "../streams/support.ts";
@@ -92,6 +93,25 @@ await onDatabases("insert", (database) => {
     });
   }
 
+  test("finds the part wherever it stands in its batch", async () => {
+    const table = await made("n serial, words integer check (words >= 0)");
+    for (const size of [1, 2, 3, 7, 8]) {
+      for (let bad = 0; bad < size; bad += 1) {
+        const source = numbers(size).map((word, at) => (at === bad ? "-1" : word));
+        const storing = insert(database.sql, { table, columns: { words: { ...words, type: "integer" } } });
+        await expect(run(storing, source).collect()).rejects.toMatchObject({ message: expect.stringContaining(`insert: part ${bad}: `) });
+      }
+    }
+    expect(await stored(table)).toEqual([]);
+  });
+
+  test("a batch in which a key comes again is stored whole or not at all too", async () => {
+    const table = await made("key text primary key, value integer check (value >= 0)");
+    const storing = insert(database.sql, { table, columns: { key: keyed, value: { ...valued, type: "integer" } }, conflict: { columns: ["key"], update: "all" } });
+    await expect(run(storing, ["a=1", "b=1", "a=2", "a=-1"]).collect()).rejects.toMatchObject({ code: "invalid_input", message: expect.stringContaining("part 3:") });
+    expect(await database.rows(`select key from ${table}`)).toEqual([]);
+  });
+
   test("a key twice in one batch is a conflict of the second", async () => {
     const table = await made("n serial, words text primary key");
     const source = ["a", "b", "c", "b", "d"];
@@ -177,6 +197,12 @@ await onDatabases("insert", (database) => {
     goOn();
     await running;
   });
+});
+
+test("rows that overwrite go in the order of their keys, so that two writers never wait for each other in a circle", () => {
+  const statement = insertStatement("insert", { table: "t", types: { key: "text", value: "text" }, conflict: { columns: ["key"], update: "all" } });
+  const given = ["b", "a", "c", "a"].map((key, ordinal) => ({ ordinal, texts: [key, null] }));
+  expect(statement.roundsOf(given).map((round) => round.map(({ ordinal }) => ordinal))).toEqual([[1, 0, 2], [3]]);
 });
 
 describe("insert", () => {

@@ -64,6 +64,13 @@ await onDatabases("recorded", (database) => {
     expect(await results(table)).toMatchObject([{ input: "r1:0", text: "a" }, { input: "r1:1", text: "bad" }]);
   });
 
+  test("a record of a failure that cannot be stored does not hide the failure", async () => {
+    const events: RecordedEvent[] = [];
+    const stage = recorded(failing, database.sql, { table: database.table(), onRecord: (event) => void events.push(event) });
+    await expect(run(stage, "bad").collect()).rejects.toMatchObject({ code: "refused" });
+    expect(events).toMatchObject([{ stored: false, error: { code: "not_found" } }]);
+  });
+
   test("an error of the source is the run's own, and the inputs before it have failed", async () => {
     const { table } = await made();
     const broken = new Error("source");
@@ -77,13 +84,15 @@ await onDatabases("recorded", (database) => {
 
   test("a run that is left or aborted is not recorded", async () => {
     const { table } = await made();
-    const stage = recorded(upper, database.sql, { table });
+    const events: RecordedEvent[] = [];
+    const stage = recorded(upper, database.sql, { table, onRecord: (event) => void events.push(event) });
     for await (const _ of run(stage, ["a", "b"])) break;
     const controller = new AbortController();
     const reason = new Error("enough");
     const aborting = pipe(stage, tap(() => controller.abort(reason)));
     await expect(run(aborting, ["a", "b"], { signal: controller.signal }).collect()).rejects.toBe(reason);
     expect(await inputs(table)).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   test("all of it is stored or nothing: a result that is refused takes the inputs with it", async () => {
@@ -124,8 +133,11 @@ await onDatabases("recorded", (database) => {
       yield* input;
       controller.abort(reason);
     };
-    await expect(run(recorded(late, database.sql, { table, onStoreError: "mark" }), "a", { signal: controller.signal }).collect()).rejects.toBe(reason);
+    const events: RecordedEvent[] = [];
+    const stage = recorded(late, database.sql, { table, onStoreError: "mark", onRecord: (event) => void events.push(event) });
+    await expect(run(stage, "a", { signal: controller.signal }).collect()).rejects.toBe(reason);
     expect(await inputs(table)).toEqual([]);
+    expect(events).toEqual([]);
   });
 
   test("with receipts, an input is there before the processor sees it", async () => {
