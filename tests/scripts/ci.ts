@@ -32,6 +32,7 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/readme.test.ts", "starts the blocks as programs of its own runtime; the samples are run on each"],
   ["tests/examples.test.ts", "reads the sources, starts programs of the pinned Node"],
   ["tests/samples/**", "starts programs of the pinned Node"],
+  ["tests/samples.test.ts", "starts programs of its own runtime; the samples are a step of their own on each"],
   ["tests/bench/**", "measures, which is the same on every runtime"],
   ["tests/scripts/**", "tests the project's own tools"],
   ["tests/new-adapter.test.ts", "compiles and tests a copy of the project with the pinned Node"],
@@ -41,6 +42,12 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/kit.test.ts", "reads the sources, which is the same on every runtime"],
 ];
 
+/** Files that one Node is enough for: what differs is the client and the server, and those are the same. */
+const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector", "postgres*", "tesseract", "weaviate"].map((name) => [
+  `tests/adapters/${name}.test.ts`,
+  "starts servers or programs; run on the pinned Node, on Bun and on Deno",
+]);
+
 /** Files that need what only Node has. */
 const nodeOnly: readonly Exclusion[] = [
   ["tests/adapters/web.test.ts", "names are resolved by the test itself, and only Node's client connects to what a resolver of one's own says"],
@@ -48,7 +55,7 @@ const nodeOnly: readonly Exclusion[] = [
 ];
 
 function exclusions(runtime: Runtime): readonly Exclusion[] {
-  return runtime.name.startsWith("node") ? onceOnly : [...onceOnly, ...nodeOnly];
+  return [...onceOnly, ...(runtime.name.startsWith("node") ? pinnedNode : nodeOnly)];
 }
 
 function step(name: string, run: () => Count): void {
