@@ -45,7 +45,7 @@ const onceOnly: readonly Exclusion[] = [
 /** Files that one Node is enough for: what differs is the client and the server, and those are the same. */
 const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector", "postgres*", "tesseract", "weaviate"].map((name) => [
   `tests/adapters/${name}.test.ts`,
-  "starts servers or programs; run on the pinned Node, on Bun and on Deno",
+  "starts servers or programs; run on the pinned Node, and on Bun and Deno where they can",
 ]);
 
 /** Files that need what only Node has. */
