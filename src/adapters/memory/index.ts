@@ -10,6 +10,7 @@ import { checkKey } from "../../kinds/blob-keys.ts";
 import type { BlobContent, BlobGetOptions, BlobInfo, BlobPutOptions, BlobStore } from "../../kinds/blob-store.ts";
 import { boundsOf, checkMetadata } from "../../kinds/blob-store.ts";
 export { memoryKeyValue, type MemoryKeyValueOptions } from "./key-value.ts";
+export { type MemoryQueue, memoryQueue, type MemoryQueueOptions } from "./queue.ts";
 export { memoryVectorStore, type MemoryVectorStoreOptions } from "./vector-store.ts";
 
 const service = "memory";
