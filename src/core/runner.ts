@@ -10,7 +10,7 @@ import { ended, type Step } from "./outlet.ts";
 import type { Part } from "./part.ts";
 import { openPlan, type Plan } from "./plan.ts";
 import type { Outcome } from "./processor.ts";
-import { Left, type Output, type RunOptions, Scope, type Why } from "./scope.ts";
+import { Left, type Output, type Own, type RunOptions, Scope, type Why } from "./scope.ts";
 import { keepShape } from "./shapes.ts";
 import { type RunWatch, watchRun } from "./watch.ts";
 
@@ -42,9 +42,9 @@ export class Run extends Fused implements Output {
   private delivering = false;
   private flushing: Promise<void> | undefined = undefined;
 
-  constructor(plan: Plan, source: Content | Flow, options: RunOptions) {
+  constructor(plan: Plan, source: Content | Flow, options: RunOptions, own?: Pick<Own, "limits">) {
     const output: { emit: (part: Part) => void } = { emit: ignore };
-    super(source, noOperations, new Scope(options, output));
+    super(source, noOperations, new Scope(options, output, undefined, own));
     output.emit = (part) => this.emit(part);
     this.plan = plan;
     this.signal = options.signal;

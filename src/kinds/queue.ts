@@ -21,10 +21,10 @@ export type QueueGuarantee = "at-least-once" | "at-most-once";
 export type QueueRedelivery = "nack" | "lease" | "seek" | "none";
 
 /**
- * What not every queue can do: order messages by `key`; `delay` one; count `attempts` over crashes of its readers; take one back
- * `uncounted`.
+ * What not every queue can do: order messages by `keys`; `delay` one; count `attempts` over crashes of its readers; take one back
+ * `uncounted`; `extend` a lease, where there is one.
  */
-export type QueueAbility = "keys" | "delay" | "attempts" | "uncounted";
+export type QueueAbility = "keys" | "delay" | "attempts" | "uncounted" | "extend";
 
 /** What `send` may be told. */
 export interface SendOptions {

@@ -71,12 +71,12 @@ export function systemic(error: unknown, count: ErrorCount): MillraceError {
 }
 
 /** Refuses what is no budget; `false` is none. */
-export function budgetOf(budget: unknown): Required<ErrorBudget> | undefined {
+export function budgetOf(who: string, budget: unknown): Required<ErrorBudget> | undefined {
   if (budget === false) return undefined;
-  if (typeof budget !== "object" || budget === null) throw invalidOption("isolate", "errorBudget", "an object or false", budget);
+  if (typeof budget !== "object" || budget === null) throw invalidOption(who, "errorBudget", "an object or false", budget);
   const { rate = 0.05, window = 200, inARow = 20 } = budget as ErrorBudget; // its fields are checked below
-  if (typeof rate !== "number" || !(rate >= 0 && rate <= 1)) throw invalidOption("isolate", "errorBudget.rate", "a number from 0 to 1", rate);
-  wholeNumber("isolate", "errorBudget.window", window, 1, 1_000_000);
-  wholeNumber("isolate", "errorBudget.inARow", inARow, 1);
+  if (typeof rate !== "number" || !(rate >= 0 && rate <= 1)) throw invalidOption(who, "errorBudget.rate", "a number from 0 to 1", rate);
+  wholeNumber(who, "errorBudget.window", window, 1, 1_000_000);
+  wholeNumber(who, "errorBudget.inARow", inARow, 1);
   return { rate, window, inARow };
 }

@@ -48,7 +48,7 @@ export function isolate(processor: Processor, options: IsolateOptions = {}): Pro
   if (onError !== "part" && onError !== "skip" && typeof onError !== "function") {
     throw invalidOption("isolate", "onError", '"part", "skip" or a function', onError);
   }
-  const budget = budgetOf(options.errorBudget ?? (onError === "part" ? false : {}));
+  const budget = budgetOf("isolate", options.errorBudget ?? (onError === "part" ? false : {}));
   const stages = operationsOf(processor);
   const pace = paceOf([stages ?? []]);
   return processorOf([

@@ -1,0 +1,301 @@
+/**
+ * The life of a delivery in the worker: attempts, and what each of them leads to, until it is settled.
+ *
+ * @module
+ */
+import { isMillraceError } from "../core/errors.ts";
+import { ErrorCount } from "../streams/error-budget.ts";
+import { attempt, type AttemptSettings, type Outcome } from "./attempt.ts";
+import { heard } from "./heard.ts";
+import { deadLetterOf, setAside } from "./dead-letter.ts";
+import { Door, type Pass } from "./door.ts";
+import type { Held } from "./held.ts";
+import { Lanes } from "./lanes.ts";
+import type { Settings } from "./options.ts";
+import { verdictOn } from "./verdict.ts";
+
+/** So many different deliveries that failed, with no success between, are no chance. */
+const systemicAfter = 5;
+/** Deliveries of which attempts are remembered: where the queue does not count, or they are made in place. */
+const maxRemembered = 10_000;
+/** An attempt without a limit of its own is given up after so many milliseconds without progress. */
+const idleMs = 300_000;
+
+type Group = readonly [Held, ...Held[]];
+type Failure = Extract<Outcome, { readonly kind: "failed" }>;
+
+/** What comes next for the deliveries of a group. */
+type Next =
+  | { readonly kind: "over" }
+  | { readonly kind: "split" }
+  /** Another attempt, by this worker; the deliveries stay out. */
+  | { readonly kind: "again"; readonly delayMs: number }
+  /** Given back, but the queue cannot delay: that is done here. */
+  | { readonly kind: "back"; readonly delayMs: number };
+
+/** Why work that has not begun is given back. */
+export const shut: unique symbol = Symbol("millrace.shut");
+
+/** Counts that only grow. */
+export interface Tally {
+  acked: number;
+  nacked: number;
+  deadLettered: number;
+  lost: number;
+}
+
+/** Works on groups of deliveries. */
+export class Handling {
+  readonly door: Door;
+  readonly tally: Tally = { acked: 0, nacked: 0, deadLettered: 0, lost: 0 };
+  private readonly settings: Settings;
+  private readonly attempts: AttemptSettings;
+  private readonly lanes: Lanes;
+  private readonly budget: ErrorCount | undefined;
+  /** Ends every attempt. */
+  private readonly stop = new AbortController();
+  /** Ends every wait between attempts. */
+  private readonly leaving = new AbortController();
+  /** Attempts that counted, by delivery. */
+  private readonly counted = new Map<string, number>();
+  /** Deliveries that failed since the last success. */
+  private readonly failing = new Set<string>();
+
+  constructor(settings: Settings, changed: () => void) {
+    const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget } = settings;
+    this.settings = settings;
+    const lease = queue.lacks.extend === undefined ? undefined : queue.leaseMs;
+    this.attempts = { ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs };
+    this.door = new Door({ concurrency, clock, random, changed });
+    this.lanes = new Lanes(settings.ordering);
+    this.budget = errorBudget === undefined ? undefined : new ErrorCount(errorBudget);
+  }
+
+  /** No attempt begins any more; what has not begun is given back. */
+  shut(): void {
+    this.door.shut(shut);
+    this.leaving.abort(shut);
+  }
+
+  /** Attempts that are still going on are given up, and their deliveries given back. */
+  giveUp(): void {
+    this.stop.abort(shut);
+  }
+
+  /** Works on deliveries until all are settled. Rejects with what the program is to blame for; they stay unsettled then. */
+  async handle(group: Group): Promise<void> {
+    const lane = this.lanes.enter(group.map(({ delivery }) => delivery.key));
+    try {
+      if (lane.turn !== undefined) await lane.turn;
+      await this.work(group);
+    } catch (error) {
+      if (error !== shut) throw error;
+      await this.giveBack(group);
+    } finally {
+      lane.leave();
+      for (const held of group) held.release();
+    }
+  }
+
+  /** Gives back what is not settled; nobody is to blame. */
+  async giveBack(group: readonly Held[]): Promise<void> {
+    await Promise.all(group.filter((held) => !held.settled && !held.lost).map((held) => this.nack(held, 0, false)));
+  }
+
+  private async work(all: readonly Held[]): Promise<void> {
+    for (;;) {
+      const group = this.left(all);
+      if (group === undefined) return;
+      const pass = await this.door.enter();
+      let next: Next;
+      try {
+        next = await this.judge(group, await attempt(group, this.attempts, this.stop.signal), pass);
+      } finally {
+        this.door.leave(pass);
+      }
+      if (next.kind === "over") return;
+      if (next.kind === "split") {
+        const half = group.length >> 1;
+        await this.work(group.slice(0, half));
+        await this.work(group.slice(half));
+        return;
+      }
+      if (next.delayMs > 0) await this.settings.clock.sleep(next.delayMs, this.leaving.signal);
+      if (next.kind === "back") return void (await Promise.all(group.map((held) => this.nack(held, 0, true))));
+    }
+  }
+
+  /** Those that are still to be worked on; of those that are lost it is told, once. */
+  private left(all: readonly Held[]): Group | undefined {
+    for (const held of all) if (held.lost && !held.settled) this.lose(held, held.signal.reason);
+    const [first, ...rest] = all.filter((held) => !held.settled);
+    return first === undefined ? undefined : [first, ...rest];
+  }
+
+  private async judge(group: Group, outcome: Outcome, pass: Pass): Promise<Next> {
+    switch (outcome.kind) {
+      case "stopped":
+        throw shut;
+      case "lost":
+        return { kind: "again", delayMs: 0 }; // without those that are lost
+      case "done":
+        await Promise.all(group.map((held) => this.ack(held, outcome.outputs)));
+        this.failing.clear();
+        this.budget?.passed();
+        this.well(pass);
+        return { kind: "over" };
+      default:
+        return this.failed(group, outcome, pass);
+    }
+  }
+
+  private async failed(group: Group, failure: Failure, pass: Pass): Promise<Next> {
+    const { queue, deadLetter, maxDeliveries } = this.settings;
+    const { error } = failure;
+    const verdict = verdictOn(error);
+    if (verdict === "stop") throw error;
+    if (queue.guarantee === "at-most-once") {
+      if (verdict === "pause") this.pause(error, pass);
+      for (const held of group) this.lose(held, error);
+      return { kind: "over" };
+    }
+    if (verdict === "pause") return this.hold(group, error, pass);
+    const bad = verdict === "dead-letter" && deadLetter !== undefined;
+    if (bad && group.length > 1) return this.split(group, error);
+    if (bad) return this.setAside(group[0], failure, pass);
+    const attempts = Math.max(...group.map((held) => this.count(held)));
+    const spent = deadLetter !== undefined && attempts >= maxDeliveries;
+    if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass);
+    if (spent && group.length > 1) return this.split(group, error);
+    if (spent) return this.setAside(group[0], failure, pass, attempts);
+    if (pass.probe) this.pause(error, pass); // it has not shown that all is well
+    return this.retry(group, error, attempts);
+  }
+
+  private split(group: Group, error: unknown): Next {
+    this.settings.tell({ kind: "split", ids: group.map(({ delivery }) => delivery.id), error });
+    return { kind: "split" };
+  }
+
+  /** Another attempt, after a while; the last one counts. */
+  private async retry(group: Group, error: unknown, attempt: number): Promise<Next> {
+    const { queue, ordering, baseMs, maxMs, random, tell } = this.settings;
+    const askedMs = isMillraceError(error) ? error.retryAfterMs : undefined;
+    // full jitter: what failed together does not come back together
+    const delayMs = Math.round(askedMs ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
+    for (const { delivery } of group) tell({ kind: "retried", id: delivery.id, attempt, delayMs, counted: true, error });
+    if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
+    if (queue.lacks.delay !== undefined && delayMs > 0) return { kind: "back", delayMs };
+    await Promise.all(group.map((held) => this.nack(held, delayMs, true)));
+    return { kind: "over" };
+  }
+
+  /** All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. */
+  private async hold(group: Group, error: unknown, pass: Pass): Promise<Next> {
+    const { queue, ordering, tell } = this.settings;
+    const delayMs = Math.ceil(this.pause(error, pass));
+    for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.attemptOf(held), delayMs, counted: false, error });
+    const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.delay !== undefined;
+    if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
+    await Promise.all(group.map((held) => this.nack(held, delayMs, false)));
+    return { kind: "over" };
+  }
+
+  private async setAside(held: Held, failure: Failure, pass: Pass, attempts = this.attemptOf(held)): Promise<Next> {
+    const { deadLetter, tell } = this.settings;
+    const { delivery } = held;
+    const { error } = failure;
+    if (deadLetter === undefined) return this.retry([held], error, attempts); // nowhere to set it aside
+    if (this.budget?.failed() === true) return this.hold([held], error, pass); // no message is bad at such a rate
+    const letter = deadLetterOf(delivery, attempts, failure);
+    try {
+      const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
+      if (!(await this.confirmed(held))) return { kind: "over" };
+      this.tally.deadLettered += 1;
+      tell({ kind: "dead_letter", id: delivery.id, attempt: letter.attempt, reference, error });
+    } catch (failed) {
+      if (this.stop.signal.aborted) throw shut;
+      return this.hold([held], failed, pass); // nothing is acknowledged that is not safe elsewhere
+    }
+    this.well(pass);
+    return { kind: "over" };
+  }
+
+  private pause(error: unknown, pass?: Pass): number {
+    const before = this.door.paused;
+    const delayMs = this.door.pause(isMillraceError(error) ? error.retryAfterMs : undefined, pass);
+    if (!before || pass?.probe === true) this.settings.tell({ kind: "paused", delayMs, error });
+    return delayMs;
+  }
+
+  private well({ probe }: Pass): void {
+    if (!probe) return;
+    this.door.resume();
+    this.settings.tell({ kind: "resumed" });
+  }
+
+  private async ack(held: Held, outputs: number): Promise<void> {
+    const attempts = this.attemptOf(held);
+    if (!(await this.confirmed(held))) return;
+    this.tally.acked += 1;
+    this.settings.tell({ kind: "acked", id: held.delivery.id, attempt: attempts, outputs });
+  }
+
+  /** Acknowledges. What the queue does not confirm comes again; there is no more to be done about it. */
+  private async confirmed(held: Held): Promise<boolean> {
+    held.settled = true;
+    try {
+      await held.delivery.ack();
+      this.counted.delete(held.delivery.id);
+      return true;
+    } catch (error) {
+      this.unsettled(held, error);
+      return false;
+    }
+  }
+
+  private async nack(held: Held, delayMs: number, counted: boolean): Promise<void> {
+    held.settled = true;
+    const { lacks } = this.settings.queue;
+    try {
+      await held.delivery.nack({ ...(lacks.delay === undefined ? { delayMs } : {}), ...(lacks.uncounted === undefined ? { counted } : {}) });
+      this.tally.nacked += 1;
+    } catch (error) {
+      this.unsettled(held, error);
+    }
+  }
+
+  private unsettled(held: Held, error: unknown): void {
+    const { id } = held.delivery;
+    if (held.lost || isMillraceError(error, "closed")) return this.lose(held, error);
+    this.settings.tell({ kind: "unsettled", id, error });
+    if (verdictOn(error) === "pause") this.pause(error);
+  }
+
+  private lose(held: Held, error: unknown): void {
+    held.settled = true;
+    this.tally.lost += 1;
+    this.settings.tell({ kind: "lost", id: held.delivery.id, error });
+  }
+
+  // --- attempts ---
+
+  /** The number of the attempt that is being made. */
+  private attemptOf({ delivery }: Held): number {
+    return Math.max(delivery.attempt, (this.counted.get(delivery.id) ?? 0) + 1);
+  }
+
+  /** An attempt that failed counts; gives its number. */
+  private count(held: Held): number {
+    const { id } = held.delivery;
+    const attempts = this.attemptOf(held);
+    this.counted.delete(id); // so that those are forgotten first that were seen longest ago
+    this.counted.set(id, attempts);
+    for (const oldest of this.counted.keys()) {
+      if (this.counted.size <= maxRemembered) break;
+      this.counted.delete(oldest);
+    }
+    if (this.failing.size < systemicAfter) this.failing.add(id);
+    return attempts;
+  }
+}

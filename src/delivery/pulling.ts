@@ -1,0 +1,178 @@
+/**
+ * Fetches deliveries as fast as they may be worked on, alone or in batches, and knows which are out.
+ *
+ * @module
+ */
+import { ignore } from "../core/flow.ts";
+import { sizeOf } from "../core/part-size.ts";
+import { isMillraceError } from "../core/errors.ts";
+import type { Delivery } from "../kinds/queue.ts";
+import { Handling } from "./handling.ts";
+import { Held } from "./held.ts";
+import type { Settings } from "./options.ts";
+import { verdictOn } from "./verdict.ts";
+
+/** A source that fails is opened again after a random time up to this, then up to twice this, and so on. */
+const reopenBaseMs = 1_000;
+const reopenMaxMs = 60_000;
+/** How long a source may take to close. */
+const closeMs = 100;
+
+/** Reads one queue. */
+export class Pulling {
+  readonly handling: Handling;
+  received = 0;
+  private readonly settings: Settings;
+  private readonly failed: (error: unknown) => void;
+  private readonly out = new Set<Held>();
+  private readonly work = new Set<Promise<void>>();
+  private readonly source = new AbortController();
+  private readonly leaving = new AbortController();
+  private iterator: AsyncIterator<Delivery> | undefined;
+  private wake: () => void = ignore;
+  private gathered: Held[] = [];
+  private gatheredBytes = 0;
+  private cancelGathering: () => void = ignore;
+
+  constructor(settings: Settings, failed: (error: unknown) => void) {
+    this.settings = settings;
+    this.failed = failed;
+    this.handling = new Handling(settings, () => this.wake());
+  }
+
+  /** Deliveries that are out. */
+  get inFlight(): number {
+    return this.out.size;
+  }
+
+  /** Reads until the queue ends, or `stop`. Rejects with what cannot be helped by opening it again. */
+  async run(): Promise<void> {
+    const { clock, random, tell } = this.settings;
+    for (let failures = 0; ; failures += 1) {
+      const before = this.received;
+      try {
+        await this.read();
+        return;
+      } catch (error) {
+        if (this.stopping) return;
+        if (!isMillraceError(error) || !["pause", "redeliver"].includes(verdictOn(error))) throw error;
+        if (this.received > before) failures = 0;
+        const delayMs = error.retryAfterMs ?? random() * Math.min(reopenMaxMs, reopenBaseMs * 2 ** Math.min(failures, 16));
+        tell({ kind: "source_failed", delayMs, error });
+        await clock.sleep(delayMs, this.leaving.signal).catch(ignore);
+      }
+    }
+  }
+
+  /** Fetches no more. What is not being worked on is given back. */
+  stop(): void {
+    this.leaving.abort();
+    this.handling.shut();
+    this.cancelGathering();
+    const rest = this.gathered;
+    this.gathered = [];
+    this.track(rest, this.handling.giveBack(rest));
+    this.wake();
+  }
+
+  /** Resolves when nothing is out any more, or after so many milliseconds. */
+  async idle(ms: number = Infinity): Promise<void> {
+    const { clock } = this.settings;
+    const done = (async () => {
+      while (this.work.size > 0) await Promise.allSettled(this.work);
+    })();
+    if (this.work.size === 0) return;
+    if (ms === Infinity) return done;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.timeout(ms, resolve);
+      void done.then(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Leaves the source: what is still out goes back to the queue. */
+  async close(): Promise<void> {
+    const { clock } = this.settings;
+    this.leaving.abort();
+    this.source.abort(new DOMException("the worker has stopped", "AbortError"));
+    const returned = this.iterator?.return?.();
+    if (returned === undefined) return;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.timeout(closeMs, resolve);
+      returned.then(ignore, ignore).finally(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  private get stopping(): boolean {
+    return this.leaving.signal.aborted;
+  }
+
+  private async read(): Promise<void> {
+    const { queue, maxInFlight, clock, tell } = this.settings;
+    const iterator = queue.open({ signal: this.source.signal, maxInFlight, tell })[Symbol.asyncIterator]();
+    this.iterator = iterator;
+    for (;;) {
+      await this.room();
+      if (this.stopping) return;
+      const { done, value } = await iterator.next();
+      if (done === true) break;
+      this.received += 1;
+      const held = new Held(value, queue.lacks.extend === undefined ? queue.leaseMs : undefined, clock);
+      if (this.stopping) return this.track([held], this.handling.giveBack([held])); // it came too late
+      this.out.add(held);
+      this.take(held);
+    }
+    this.flush();
+  }
+
+  /** Waits until another delivery may be out. */
+  private async room(): Promise<void> {
+    const { maxInFlight } = this.settings;
+    while (!this.stopping && (this.out.size >= maxInFlight || !this.handling.door.mayPull)) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
+
+  private take(held: Held): void {
+    const { batch, clock } = this.settings;
+    if (batch === undefined) return this.begin([held]);
+    const bytes = batch.bytes === Infinity ? 0 : held.delivery.parts.reduce((sum, part) => sum + sizeOf(part), 0);
+    if (this.gathered.length > 0 && this.gatheredBytes + bytes > batch.bytes) this.flush();
+    if (this.gathered.length === 0) this.cancelGathering = clock.timeout(batch.maxWaitMs, () => this.flush());
+    this.gathered.push(held);
+    this.gatheredBytes += bytes;
+    if (this.gathered.length >= batch.count || this.gatheredBytes >= batch.bytes) this.flush();
+  }
+
+  private flush(): void {
+    this.cancelGathering();
+    const group = this.gathered;
+    this.gathered = [];
+    this.gatheredBytes = 0;
+    this.begin(group);
+  }
+
+  private begin([first, ...rest]: readonly Held[]): void {
+    if (first !== undefined) this.track([first, ...rest], this.handling.handle([first, ...rest]));
+  }
+
+  /** Work whose end makes room. */
+  private track(group: readonly Held[], handled: Promise<void>): void {
+    const work = handled.catch(this.failed).finally(() => {
+      this.work.delete(work);
+      for (const held of group) {
+        held.release();
+        this.out.delete(held);
+      }
+      this.wake();
+    });
+    this.work.add(work);
+  }
+}
