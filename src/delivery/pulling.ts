@@ -27,6 +27,7 @@ export class Pulling {
   private readonly out = new Set<Held>();
   private readonly work = new Set<Promise<void>>();
   private readonly source = new AbortController();
+  /** No more is wanted. */
   private readonly leaving = new AbortController();
   private iterator: AsyncIterator<Delivery> | undefined;
   private wake: () => void = ignore;
@@ -114,20 +115,19 @@ export class Pulling {
 
   private async read(): Promise<void> {
     const { queue, maxInFlight, clock, tell } = this.settings;
-    const iterator = queue.open({ signal: this.source.signal, maxInFlight, tell })[Symbol.asyncIterator]();
+    const iterator = queue.open({ signal: this.source.signal, drain: this.leaving.signal, maxInFlight, tell })[Symbol.asyncIterator]();
     this.iterator = iterator;
     for (;;) {
       await this.room();
       if (this.stopping) return;
       const { done, value } = await iterator.next();
-      if (done === true) break;
+      if (done === true) return this.flush();
       this.received += 1;
       const held = new Held(value, queue.lacks.extend === undefined ? queue.leaseMs : undefined, clock);
       if (this.stopping) return this.track([held], this.handling.giveBack([held])); // it came too late
       this.out.add(held);
       this.take(held);
     }
-    this.flush();
   }
 
   /** Waits until another delivery may be out. */

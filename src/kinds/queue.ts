@@ -99,6 +99,8 @@ export interface QueueEvent {
 export interface QueueOpenOptions {
   /** Ends the reading: a waiting `next()` rejects with the reason, what is unsettled goes back to the queue. */
   readonly signal: AbortSignal;
+  /** Ends the handing out: the iteration comes to its end, what is out can still be settled until `signal` aborts. */
+  readonly drain?: AbortSignal;
   /** Deliveries that are out and unsettled, at most. */
   readonly maxInFlight: number;
   readonly tell?: (event: QueueEvent) => void;
@@ -127,8 +129,8 @@ export interface Queue extends AsyncDisposable {
   /** Sends one message; resolves once the broker has it. */
   send(parts: Iterable<Part>, options?: SendOptions): Promise<Sent>;
   /**
-   * Reads until it is left. A message that cannot be read is a delivery too: one bad message must not end the reading. Leaving,
-   * also by `signal`, gives back what is unsettled.
+   * Reads until it is left or drained. A message that cannot be read is a delivery too: one bad message must not end the reading.
+   * Leaving the loop, and `signal`, give back what is unsettled; who drains aborts `signal` at last.
    */
   open(options: QueueOpenOptions): AsyncIterable<Delivery>;
   close(): Promise<void>;

@@ -38,6 +38,9 @@ export interface MemoryQueue extends Queue {
 interface Reader {
   readonly held: Map<Stored, AbortController>;
   wake: () => void;
+  /** It gets no more, and is forgotten with the last that it holds. */
+  drained: boolean;
+  forget: () => void;
 }
 
 /**
@@ -88,6 +91,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
   const release = (reader: Reader, stored: Stored): boolean => {
     if (!reader.held.delete(stored)) return false;
     inFlight -= 1;
+    if (reader.drained && reader.held.size === 0) reader.forget();
     return true;
   };
   const lose = (reader: Reader, stored: Stored, why: string): void => {
@@ -173,25 +177,37 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
       signal.addEventListener("abort", aborted, { once: true });
     });
 
-  async function* open(opening: QueueOpenOptions): AsyncGenerator<Delivery, void> {
-    const { signal, maxInFlight } = opening;
-    const reader: Reader = { held: new Map(), wake: () => {} };
+  async function* open({ signal, drain, maxInFlight }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     const leave = (): void => {
+      reader.forget();
       for (const stored of reader.held.keys()) lose(reader, stored, "its reader has left");
     };
-    signal.addEventListener("abort", leave, { once: true }); // also of a reader that nobody pulls any more
+    const drained = (): void => {
+      reader.drained = true;
+      reader.wake();
+    };
+    const forget = (): void => {
+      readers.delete(reader);
+      signal.removeEventListener("abort", leave);
+      drain?.removeEventListener("abort", drained);
+    };
+    const reader: Reader = { held: new Map(), wake: () => {}, drained: drain?.aborted === true, forget };
+    ready(signal);
     readers.add(reader);
+    signal.addEventListener("abort", leave, { once: true }); // also of a reader that nobody pulls any more
+    drain?.addEventListener("abort", drained, { once: true });
+    let ended = false;
     try {
-      for (;;) {
-        ready(signal);
+      while (!reader.drained) {
         const stored = reader.held.size < maxInFlight ? backlog.take(reader) : undefined;
         if (stored === undefined) await changed(reader, signal);
         else yield deliver(reader, stored);
+        ready(signal);
       }
+      ended = true;
     } finally {
-      readers.delete(reader);
-      signal.removeEventListener("abort", leave);
-      leave();
+      if (!ended) leave();
+      else if (reader.held.size === 0) forget();
     }
   }
 

@@ -273,6 +273,23 @@ export function queueContract({ describe, it }: TestRunner, subject: QueueSubjec
       equal([again?.id, held?.signal.aborted], [held?.id, true], "it comes to another reader, and the first has lost it");
     }, once);
 
+    test("a drain ends the handing out, and what is out can still be settled; the abort after it gives back the rest", async (queue) => {
+      await send(queue, "a", "b");
+      const [drain, controller] = [new AbortController(), new AbortController()];
+      const reader = reading(queue, { drain: drain.signal, signal: controller.signal });
+      const [a, b] = await reader.take(2);
+      const waiting = reader.raw();
+      await passTime(10);
+      drain.abort();
+      equal((await waiting).done, true, "the iteration has ended");
+      await send(queue, "c");
+      await a?.ack();
+      equal(b?.signal.aborted, false, "the other is still the reader's");
+      controller.abort(new Error("enough"));
+      equal(b?.signal.aborted, true, "until the abort");
+      equal(textsIn(await reading(queue).settle(2)).sort(), ["b", "c"], "what is left");
+    }, once);
+
     test("is closed twice without harm, ends what waits, and refuses work afterwards", async (queue) => {
       const waiting = failsWith("closed", () => reading(queue).raw(), "a waiting reader");
       await passTime(10);

@@ -1,0 +1,254 @@
+import { describe, expect, test } from "vitest";
+import { each, MillraceError, pipe } from "../../src/index.ts";
+import { stopOnSignals } from "../../src/delivery/stop-on-signals.ts";
+import { consume } from "../../src/delivery/worker.ts";
+import { fakeClock } from "../../src/testing/index.ts";
+import { filled, gate, heardEvents, like, turns, until, wordOf, written } from "./support.ts";
+
+const letters = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
+
+describe("D11: stop", () => {
+  test("D-stop: of 200 that are being worked on 20 hang: 180 are acknowledged, 20 given back, by the deadline", async () => {
+    const clock = fakeClock();
+    const queue = await filled(letters(300), { clock });
+    const working = gate();
+    const processor = each(async (part) => {
+      if (Number(wordOf(part)) % 10 === 0) await new Promise(() => {});
+      await working.promise;
+    });
+    const worker = consume(queue, processor, undefined, { clock, concurrency: 200, maxInFlight: 200 });
+    await until(() => worker.counters.inFlight === 200);
+    const stopping = worker.stop({ deadlineMs: 10_000 });
+    await turns();
+    working.open();
+    await clock.advance(10_250);
+    expect(await stopping).toEqual({ acked: 180, nacked: 20, deadLettered: 0, abandoned: 0 });
+    await worker.finished;
+    expect([queue.counts, worker.counters.received, clock.pending]).toEqual([{ waiting: 120, delayed: 0, inFlight: 0 }, 200, 0]);
+  });
+
+  test("fetches nothing more, gives back at once and uncounted what has not begun, and waits for what has", async () => {
+    const queue = await filled(["a", "b", "c"]);
+    const working = gate();
+    const worker = consume(queue, each(() => working.promise), undefined, { concurrency: 1, maxInFlight: 2 });
+    await until(() => worker.counters.inFlight === 2);
+    const stopping = worker.stop();
+    await until(() => queue.counts.waiting === 2);
+    expect([worker.counters.received, queue.counts.inFlight]).toEqual([2, 1]);
+    working.open();
+    expect(await stopping).toEqual({ acked: 1, nacked: 1, deadLettered: 0, abandoned: 0 });
+    for await (const delivery of queue.open({ signal: new AbortController().signal, maxInFlight: 1 })) {
+      expect([wordOf(delivery.parts[0]), delivery.attempt]).toEqual(["b", 1]);
+      break;
+    }
+  });
+
+  test("what hangs is aborted after three quarters of the time, not before", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a"], { clock });
+    let aborted = false;
+    const processor = each((_, { signal }) => {
+      signal.addEventListener("abort", () => (aborted = true));
+      return new Promise<undefined>(() => {});
+    });
+    const worker = consume(queue, processor, undefined, { clock });
+    await until(() => worker.counters.inFlight === 1);
+    await turns();
+    const stopping = worker.stop({ deadlineMs: 1_000 });
+    await clock.advance(749);
+    expect(aborted).toBe(false);
+    await clock.advance(1);
+    expect(aborted).toBe(true);
+    expect(await stopping).toMatchObject({ nacked: 1 });
+  });
+
+  test("returns by the deadline, and 250 ms, also when the queue confirms nothing any more", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a"], { clock });
+    const never = new Promise<never>(() => {});
+    const queue = like(inner, {
+      open: (options) => {
+        const iterator = inner.open(options)[Symbol.asyncIterator]();
+        return {
+          [Symbol.asyncIterator]: () => ({
+            next: async () => {
+              const result = await iterator.next();
+              return result.done === true ? result : { done: false, value: { ...result.value, ack: () => never, nack: () => never } };
+            },
+            return: () => never,
+          }),
+        };
+      },
+    });
+    const worker = consume(queue, each(() => never), undefined, { clock });
+    await until(() => worker.counters.inFlight === 1);
+    const stopping = worker.stop({ deadlineMs: 1_000 });
+    await clock.advance(1_250);
+    expect(await stopping).toEqual({ acked: 0, nacked: 0, deadLettered: 0, abandoned: 1 });
+    await worker.finished;
+  });
+
+  test("twice is one stop, and a delivery that comes too late is given back", async () => {
+    const inner = await filled(["a"]);
+    const coming = gate();
+    const queue = like(inner, {
+      async *open(options) {
+        for await (const delivery of inner.open(options)) {
+          await coming.promise;
+          yield delivery;
+        }
+      },
+    });
+    const worker = consume(queue, pipe(), written());
+    await until(() => inner.counts.inFlight === 1);
+    const [one, two] = [worker.stop({ deadlineMs: 0 }), worker.stop()];
+    expect(one).toBe(two);
+    coming.open();
+    await one;
+    await until(() => inner.counts.waiting === 1);
+    expect(worker.counters.acked).toBe(0);
+  });
+
+  test("ends a wait between two attempts", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a"], { clock });
+    const events = heardEvents();
+    const worker = consume(queue, each(() => Promise.reject(new Error("again"))), undefined, { clock, ordering: "strict", random: () => 1, onEvent: events.onEvent });
+    await until(() => events.of("retried").length === 1);
+    await worker.stop();
+    expect([worker.counters.nacked, clock.pending]).toEqual([1, 0]);
+  });
+
+  test("an abort of the worker's signal ends it at once, and finished rejects with the very reason", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a"], { clock });
+    const controller = new AbortController();
+    const worker = consume(queue, each(() => new Promise<undefined>(() => {})), undefined, { clock, signal: controller.signal });
+    await until(() => worker.counters.inFlight === 1);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await clock.advance(0);
+    await expect(worker.finished).rejects.toBe(reason);
+    expect(queue.counts).toEqual({ waiting: 1, delayed: 0, inFlight: 0 });
+  });
+
+  test("a signal that has aborted before opens nothing", async () => {
+    let opened = 0;
+    const queue = like(await filled(["a"]), { open: () => ((opened += 1), { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }) });
+    const reason = new Error("enough");
+    const worker = consume(queue, pipe(), undefined, { signal: AbortSignal.abort(reason) });
+    await expect(worker.finished).rejects.toBe(reason);
+    expect(opened).toBe(0);
+  });
+
+  test("leaves no listener on the worker's signal", async () => {
+    const controller = new AbortController();
+    let listeners = 0;
+    const { signal } = controller;
+    const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+    signal.addEventListener = (...given: Parameters<typeof add>): void => ((listeners += 1), add(...given));
+    signal.removeEventListener = (...given: Parameters<typeof remove>): void => ((listeners -= 1), remove(...given));
+    const worker = consume(await filled(["a"]), pipe(), undefined, { signal });
+    await until(() => worker.counters.acked === 1);
+    expect(listeners).toBe(1);
+    await worker.stop();
+    expect(listeners).toBe(0);
+  });
+});
+
+describe("the source", () => {
+  test("that ends by itself ends the worker, once all is settled", async () => {
+    const inner = await filled(["a", "b"]);
+    const queue = like(inner, {
+      async *open(options) {
+        let left = 2;
+        for await (const delivery of inner.open(options)) {
+          yield delivery;
+          if ((left -= 1) === 0) {
+            await until(() => inner.counts.inFlight === 0);
+            return;
+          }
+        }
+      },
+    });
+    const worker = consume(queue, pipe(), written(), { concurrency: 2 });
+    await worker.finished;
+    expect(worker.counters).toMatchObject({ acked: 2, inFlight: 0 });
+  });
+
+  test("that fails is opened again, ever more rarely; what cannot be helped so ends the worker", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a"], { clock });
+    const failures: unknown[] = [new MillraceError("unavailable", "gone"), new MillraceError("unavailable", "gone"), undefined, new MillraceError("unauthorized", "no", { scope: "process" })];
+    let opened = 0;
+    const queue = like(inner, {
+      async *open(options) {
+        const failure = failures[opened];
+        opened += 1;
+        if (failure !== undefined) throw failure;
+        for await (const delivery of inner.open(options)) {
+          yield delivery;
+          await until(() => inner.counts.inFlight === 0);
+          throw new MillraceError("unavailable", "cut");
+        }
+      },
+    });
+    const events = heardEvents();
+    const worker = consume(queue, pipe(), written(), { clock, random: () => 0.5, onEvent: events.onEvent });
+    await until(() => opened === 4, clock);
+    await expect(worker.finished).rejects.toBe(failures[3]);
+    expect(events.of("source_failed").map(({ delayMs }) => delayMs)).toEqual([500, 1_000, 500]);
+    expect(worker.counters.acked).toBe(1);
+  });
+
+  test("D10: what it says of messages that were lost is told", async () => {
+    const inner = await filled(["a"]);
+    const queue = like(inner, { open: (options) => (options.tell?.({ kind: "gap", queue: "q", count: 3, reason: "trimmed" }), inner.open(options)) });
+    const events = heardEvents();
+    await using worker = consume(queue, pipe(), written(), { onEvent: events.onEvent });
+    await until(() => worker.counters.acked === 1);
+    expect(events.of("gap")).toEqual([{ kind: "gap", queue: "q", count: 3, reason: "trimmed" }]);
+  });
+
+  test("D10: that delivers at most once gets its failures told as lost, never silently", async () => {
+    const inner = await filled(["a", "b"]);
+    const queue = like(inner, { guarantee: "at-most-once", redelivery: "none" });
+    const events = heardEvents();
+    const processor = each((part) => (wordOf(part) === "a" ? Promise.reject(new TypeError("bug")) : part));
+    await using worker = consume(queue, processor, written(), { onEvent: events.onEvent });
+    await until(() => worker.counters.acked === 1);
+    expect([events.kinds(), events.of("lost")[0]?.id]).toEqual([["lost", "acked"], "q/1"]);
+  });
+
+  test("a listener that throws breaks nothing", async () => {
+    await using worker = consume(await filled(["a"]), pipe(), written(), {
+      onEvent: () => {
+        throw new Error("the listener's own");
+      },
+    });
+    await until(() => worker.counters.acked === 1);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("signals of the operating system", () => {
+  test("the first stops the worker, and takes the listeners off", async () => {
+    const before = process.listenerCount("SIGHUP");
+    const worker = consume(await filled(["a"]), pipe(), written());
+    using _ = stopOnSignals(worker, { signals: ["SIGHUP"], deadlineMs: 1_000 });
+    expect(process.listenerCount("SIGHUP")).toBe(before + 1);
+    process.kill(process.pid, "SIGHUP");
+    await worker.finished;
+    expect(process.listenerCount("SIGHUP")).toBe(before);
+  });
+
+  test("a worker that has finished, or was disposed of, is listened for no more; unknown signals are refused", async () => {
+    const before = process.listenerCount("SIGHUP");
+    const worker = consume(await filled([]), pipe(), written());
+    stopOnSignals(worker, { signals: ["SIGHUP"] });
+    await worker.stop();
+    await turns();
+    expect(process.listenerCount("SIGHUP")).toBe(before);
+    expect(() => stopOnSignals(worker, { signals: ["SIGKILL" as "SIGTERM"] })).toThrow(/stopOnSignals: signals must be some of/);
+    expect(() => stopOnSignals(worker, { deadlineMs: -1 })).toThrow(/stopOnSignals: deadlineMs/);
+  });
+});
