@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { memoryQueue } from "../../src/adapters/memory/index.ts";
+import { MillraceError, tap, text } from "../../src/index.ts";
+import { letterIn } from "../../src/delivery/dead-letter.ts";
+import { replay } from "../../src/delivery/replay.ts";
+import { consume } from "../../src/delivery/worker.ts";
+import { fakeClock } from "../../src/testing/index.ts";
+import { drained, filled, firstWord, like, until, wordOf } from "./support.ts";
+
+/** Dead letters of these words, and the queue they came from. */
+async function failed(words: readonly string[]): Promise<{ readonly queue: ReturnType<typeof memoryQueue>; readonly dead: ReturnType<typeof memoryQueue> }> {
+  const queue = memoryQueue({ name: "q" });
+  for (const word of words) await queue.send([text(word)], { key: "k", headers: { of: word }, correlationId: `c-${word}` });
+  const dead = memoryQueue({ name: "dead" });
+  const processor = tap((part) => {
+    throw new MillraceError(wordOf(part).startsWith("no") ? "no_route" : "invalid_input", "bad");
+  });
+  const worker = consume(queue, processor, undefined, { deadLetter: dead });
+  await until(() => worker.counters.deadLettered === words.length);
+  await worker.stop();
+  return { queue, dead };
+}
+
+/** Plays it with a clock that goes on by itself. */
+async function played<T>(replaying: (clock: ReturnType<typeof fakeClock>) => Promise<T>): Promise<T> {
+  const clock = fakeClock();
+  let over = false;
+  const result = replaying(clock).finally(() => (over = true));
+  result.catch(() => {});
+  await until(() => over, clock, 100);
+  return result;
+}
+
+describe("replay", () => {
+  test("sends dead letters back as new messages: attempts from 1, what failed named, nothing else changed", async () => {
+    const { queue, dead } = await failed(["a", "b"]);
+    expect(await played((clock) => replay(dead, queue, { clock }))).toEqual({ replayed: 2, passedOver: 0 });
+    const back = await drained(queue);
+    expect(back.map((it) => [firstWord(it), it.attempt, it.key, it.correlationId, it.headers])).toEqual([
+      ["a", 1, "k", "c-a", { of: "a", replayOf: "q/1" }],
+      ["b", 1, "k", "c-b", { of: "b", replayOf: "q/2" }],
+    ]);
+    expect(dead.counts).toEqual({ waiting: 0, delayed: 0, inFlight: 0 });
+  });
+
+  test("takes a dead letter away only when the queue has confirmed the message", async () => {
+    const { queue, dead } = await failed(["a"]);
+    const down = new MillraceError("unavailable", "down");
+    await expect(played((clock) => replay(dead, like(queue, { send: () => Promise.reject(down) }), { clock }))).rejects.toBe(down);
+    expect(dead.counts).toEqual({ waiting: 1, delayed: 0, inFlight: 0 });
+  });
+
+  test("leaves where they are those that match refuses, those without their parts, and what is no dead letter", async () => {
+    const { queue, dead } = await failed(["a", "no1", "b"]);
+    await dead.send([text("stray")]);
+    await dead.send([], { headers: { deadLetter: { v: 1, id: "q/9", reference: true } } });
+    expect(await played((clock) => replay(dead, queue, { clock, match: ({ code }) => code !== "no_route" }))).toEqual({ replayed: 2, passedOver: 3 });
+    expect((await drained(queue)).map(firstWord)).toEqual(["a", "b"]);
+    const left = await drained(dead);
+    expect(left.map((it) => [letterIn(it)?.code, firstWord(it)])).toEqual([["no_route", "no1"], [undefined, "stray"], [undefined, "nothing"]]);
+  });
+
+  test("no more than the limit", async () => {
+    const { queue, dead } = await failed(["a", "b", "c"]);
+    expect(await replay(dead, queue, { limit: 2 })).toEqual({ replayed: 2, passedOver: 0 });
+    expect([queue.counts.waiting, dead.counts.waiting]).toEqual([2, 1]);
+  });
+
+  test("is over when none has come for a while, and not before", async () => {
+    const clock = fakeClock();
+    const { queue, dead } = await failed(["a"]);
+    let result: unknown;
+    const replaying = replay(dead, queue, { clock, idleMs: 500 }).then((it) => (result = it));
+    await clock.advance(499);
+    expect([queue.counts.waiting, result]).toEqual([1, undefined]);
+    await clock.advance(1);
+    await replaying;
+    expect([result, clock.pending]).toEqual([{ replayed: 1, passedOver: 0 }, 0]);
+  });
+
+  test("hears an abort with the very reason, before it begins and while it waits", async () => {
+    const queue = await filled([]);
+    const dead = memoryQueue();
+    const reason = new Error("enough");
+    await expect(replay(dead, queue, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    const controller = new AbortController();
+    const replaying = replay(dead, queue, { signal: controller.signal, clock: fakeClock() });
+    controller.abort(reason);
+    await expect(replaying).rejects.toBe(reason);
+  });
+
+  test("refuses bad options, and a queue into itself", async () => {
+    const [queue, dead] = [memoryQueue(), memoryQueue()];
+    await expect(replay(queue, queue)).rejects.toMatchObject({ code: "invalid_input", message: expect.stringMatching(/two queues/) as string });
+    await expect(replay(dead, queue, { limit: 0 })).rejects.toThrow(/replay: limit/);
+    await expect(replay(dead, queue, { idleMs: 0 })).rejects.toThrow(/replay: idleMs/);
+    await expect(replay({} as typeof dead, queue)).rejects.toThrow(/replay: deadLetters must be a queue/);
+  });
+});
