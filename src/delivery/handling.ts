@@ -5,10 +5,11 @@
  */
 import { isMillraceError } from "../core/errors.ts";
 import { ErrorCount } from "../streams/error-budget.ts";
+import { AttemptCount } from "./attempt-count.ts";
 import { attempt, type AttemptSettings, type Outcome } from "./attempt.ts";
-import { heard } from "./heard.ts";
 import { deadLetterOf, setAside } from "./dead-letter.ts";
 import { Door, type Pass } from "./door.ts";
+import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
 import { Lanes } from "./lanes.ts";
 import type { Settings } from "./options.ts";
@@ -16,8 +17,6 @@ import { verdictOn } from "./verdict.ts";
 
 /** So many different deliveries that failed, with no success between, are no chance. */
 const systemicAfter = 5;
-/** Deliveries of which attempts are remembered: where the queue does not count, or they are made in place. */
-const maxRemembered = 10_000;
 /** An attempt without a limit of its own is given up after so many milliseconds without progress. */
 const idleMs = 300_000;
 
@@ -56,8 +55,7 @@ export class Handling {
   private readonly stop = new AbortController();
   /** Ends every wait between attempts. */
   private readonly leaving = new AbortController();
-  /** Attempts that counted, by delivery. */
-  private readonly counted = new Map<string, number>();
+  private readonly made = new AttemptCount();
   /** Deliveries that failed since the last success. */
   private readonly failing = new Set<string>();
 
@@ -163,7 +161,8 @@ export class Handling {
     const bad = verdict === "dead-letter" && deadLetter !== undefined;
     if (bad && group.length > 1) return this.split(group, error);
     if (bad) return this.setAside(group[0], failure, pass);
-    const attempts = Math.max(...group.map((held) => this.count(held)));
+    const attempts = Math.max(...group.map((held) => this.made.count(held.delivery)));
+    for (const { delivery } of group) if (this.failing.size < systemicAfter) this.failing.add(delivery.id);
     const spent = deadLetter !== undefined && attempts >= maxDeliveries;
     if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass);
     if (spent && group.length > 1) return this.split(group, error);
@@ -194,14 +193,14 @@ export class Handling {
   private async hold(group: Group, error: unknown, pass: Pass): Promise<Next> {
     const { queue, ordering, tell } = this.settings;
     const delayMs = Math.ceil(this.pause(error, pass));
-    for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.attemptOf(held), delayMs, counted: false, error });
+    for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.delay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
     await Promise.all(group.map((held) => this.nack(held, delayMs, false)));
     return { kind: "over" };
   }
 
-  private async setAside(held: Held, failure: Failure, pass: Pass, attempts = this.attemptOf(held)): Promise<Next> {
+  private async setAside(held: Held, failure: Failure, pass: Pass, attempts = this.made.number(held.delivery)): Promise<Next> {
     const { deadLetter, tell } = this.settings;
     const { delivery } = held;
     const { error } = failure;
@@ -235,7 +234,7 @@ export class Handling {
   }
 
   private async ack(held: Held, outputs: number): Promise<void> {
-    const attempts = this.attemptOf(held);
+    const attempts = this.made.number(held.delivery);
     if (!(await this.confirmed(held))) return;
     this.tally.acked += 1;
     this.settings.tell({ kind: "acked", id: held.delivery.id, attempt: attempts, outputs });
@@ -246,7 +245,7 @@ export class Handling {
     held.settled = true;
     try {
       await held.delivery.ack();
-      this.counted.delete(held.delivery.id);
+      this.made.forget(held.delivery);
       return true;
     } catch (error) {
       this.unsettled(held, error);
@@ -276,26 +275,5 @@ export class Handling {
     held.settled = true;
     this.tally.lost += 1;
     this.settings.tell({ kind: "lost", id: held.delivery.id, error });
-  }
-
-  // --- attempts ---
-
-  /** The number of the attempt that is being made. */
-  private attemptOf({ delivery }: Held): number {
-    return Math.max(delivery.attempt, (this.counted.get(delivery.id) ?? 0) + 1);
-  }
-
-  /** An attempt that failed counts; gives its number. */
-  private count(held: Held): number {
-    const { id } = held.delivery;
-    const attempts = this.attemptOf(held);
-    this.counted.delete(id); // so that those are forgotten first that were seen longest ago
-    this.counted.set(id, attempts);
-    for (const oldest of this.counted.keys()) {
-      if (this.counted.size <= maxRemembered) break;
-      this.counted.delete(oldest);
-    }
-    if (this.failing.size < systemicAfter) this.failing.add(id);
-    return attempts;
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Part } from "../../core/part.ts";
 import type { Delivery, Queue, QueueOpenOptions } from "../../kinds/queue.ts";
 import { check } from "./check.ts";
 
@@ -52,4 +53,9 @@ export function reading(queue: Queue, options: Partial<QueueOpenOptions> = {}): 
 /** The texts of deliveries. */
 export function textsIn(deliveries: readonly Delivery[]): string[] {
   return deliveries.map(({ parts }) => parts.map((part) => (part.kind === "text" ? part.text : part.kind)).join(" "));
+}
+
+/** A part as JSON, its bytes as numbers. */
+export function shown(part: Part): unknown {
+  return part.kind === "bytes" ? { ...part, bytes: [...part.bytes] } : { ...part };
 }

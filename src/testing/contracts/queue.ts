@@ -7,7 +7,7 @@ import { bytes, json, text, toolResult } from "../../core/constructors.ts";
 import type { Part } from "../../core/part.ts";
 import type { Queue, QueueAbility } from "../../kinds/queue.ts";
 import { check, equal, failsAs, failsWith } from "./check.ts";
-import { reading, textsIn } from "./queue-reading.ts";
+import { reading, shown, textsIn } from "./queue-reading.ts";
 import type { TestRunner } from "./runner.ts";
 import { withOpen } from "./with-open.ts";
 
@@ -300,9 +300,4 @@ export function queueContract({ describe, it }: TestRunner, subject: QueueSubjec
       await failsWith("closed", () => reading(queue).raw(), "open");
     });
   });
-}
-
-/** A part as JSON, its bytes as numbers. */
-function shown(part: Part): unknown {
-  return part.kind === "bytes" ? { ...part, bytes: [...part.bytes] } : { ...part };
 }
