@@ -131,15 +131,15 @@ describe("a queue in memory", () => {
             if (it === undefined) continue;
             const { delivery } = it;
             if (step.do === "ack") {
-              await delivery.ack();
               unsettled.delete(delivery.id);
+              await delivery.ack();
               settled.add(delivery.id);
             } else {
+              if (!step.counted) unsettled.set(delivery.id, (unsettled.get(delivery.id) ?? NaN) - 1); // before a waiting reader gets it
               await delivery.nack({ delayMs: step.delayMs, counted: step.counted });
-              if (!step.counted) unsettled.set(delivery.id, (unsettled.get(delivery.id) ?? NaN) - 1);
             }
           }
-          for (let turn = 0; turn < 4; turn += 1) await Promise.resolve();
+          for (let turn = 0; turn < 12; turn += 1) await Promise.resolve(); // what was handed out has been seen
           const { waiting, delayed, inFlight } = queue.counts;
           expect([waiting + delayed + inFlight, inFlight]).toEqual([unsettled.size, held.length]);
         }

@@ -76,8 +76,7 @@ export function queueContract({ describe, it }: TestRunner, subject: QueueSubjec
     test("says what it is", async (queue) => {
       const { guarantee, durable, leaseMs } = queue;
       equal({ guarantee, redelivery: queue.redelivery, durable, lacks: queue.lacks }, declares, "what it declares");
-      equal(/^[a-z0-9-]+$/.test(queue.service), true, "service name in kebab-case");
-      equal(queue.name.length > 0, true, "a name");
+      equal([/^[a-z0-9-]+$/.test(queue.service), queue.name.length > 0], [true, true], "service name in kebab-case, and a name");
       equal((leaseMs ?? 0) > 0, redelivery === "lease", "a time, exactly where messages come back after one");
     });
 
@@ -186,9 +185,7 @@ export function queueContract({ describe, it }: TestRunner, subject: QueueSubjec
         equal(one.signal.aborted, false, "lost though it was prolonged");
       }
       const other = reading(queue);
-      const pending = other.next();
-      await passTime(leaseMs);
-      const taken = await pending;
+      const [taken] = await Promise.all([other.next(), passTime(leaseMs)]);
       equal([taken.id, taken.attempt, one.signal.aborted], [one.id, 2, true], "the other's, and the first has lost it");
       await failsWith("closed", () => one.ack(), "ack of the first");
       if (one.extend !== undefined) await failsWith("closed", () => one.extend?.(leaseMs), "extend of the first");
