@@ -31,7 +31,7 @@ export interface StopOnSignalsOptions {
  * await using queue = memoryQueue();
  * const worker = consume(queue, pipe());
  * using _ = stopOnSignals(worker, { deadlineMs: 25_000 });
- * process.kill(process.pid, "SIGTERM");
+ * setTimeout(() => void worker.stop(), 10); // or a SIGTERM
  * await worker.finished;
  */
 export function stopOnSignals(worker: Worker, options: StopOnSignalsOptions = {}): Disposable {

@@ -55,7 +55,7 @@ export interface PublishOptions {
  * @example
  * await using queue = memoryQueue({ name: "jobs" });
  * const [part] = await run(publish(queue), "resize it").collect();
- * console.log(part?.metadata.queue); // { messageId: …, name: 'jobs', status: 'queued', id: 'jobs/1' }
+ * console.log(JSON.stringify(part?.metadata.queue)); // {"messageId":"…","name":"jobs","status":"queued","id":"jobs/1"}
  */
 export function publish(queue: Queue, options: PublishOptions = {}): Processor {
   requireQueue(who, queue);
