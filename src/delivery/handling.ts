@@ -32,8 +32,8 @@ type Next =
   /** Given back, but the queue cannot delay: that is done here. */
   | { readonly kind: "back"; readonly delayMs: number };
 
-/** Why work that has not begun is given back. */
-export const shut: unique symbol = Symbol("millrace.shut");
+/** Why work that has not begun, or was given up, is given back. */
+const shut: unique symbol = Symbol("millrace.shut");
 
 /** Counts that only grow. */
 export interface Tally {
@@ -76,8 +76,8 @@ export class Handling {
   }
 
   /** Attempts that are still going on are given up, and their deliveries given back. */
-  giveUp(): void {
-    this.stop.abort(shut);
+  giveUp(reason: unknown): void {
+    this.stop.abort(reason);
   }
 
   /** Works on deliveries until all are settled. Rejects with what the program is to blame for; they stay unsettled then. */
@@ -155,6 +155,7 @@ export class Handling {
     if (queue.guarantee === "at-most-once") {
       if (verdict === "pause") this.pause(error, pass);
       for (const held of group) this.lose(held, error);
+      await Promise.allSettled(group.map((held) => held.delivery.ack())); // makes room; there is nothing else to it
       return { kind: "over" };
     }
     if (verdict === "pause") return this.hold(group, error, pass);

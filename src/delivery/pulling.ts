@@ -97,7 +97,7 @@ export class Pulling {
   async close(): Promise<void> {
     const { clock } = this.settings;
     this.leaving.abort();
-    this.source.abort(new DOMException("the worker has stopped", "AbortError"));
+    this.source.abort(new DOMException("the worker is being stopped", "AbortError"));
     const returned = this.iterator?.return?.();
     if (returned === undefined) return;
     await new Promise<void>((resolve) => {

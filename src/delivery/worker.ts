@@ -89,7 +89,7 @@ export function consume(queue: Queue, processor: Processor, sink?: SinkLike | re
     const { acked, nacked, deadLettered } = handling.tally;
     pulling.stop();
     await pulling.idle(deadlineMs * drainShare);
-    handling.giveUp();
+    handling.giveUp(signal?.aborted === true ? signal.reason : new DOMException("the worker is being stopped", "AbortError"));
     await pulling.idle(deadlineMs * (1 - drainShare) + graceMs);
     const { tally } = handling;
     const result = { acked: tally.acked - acked, nacked: tally.nacked - nacked, deadLettered: tally.deadLettered - deadLettered, abandoned: pulling.inFlight };

@@ -7,6 +7,7 @@
  * @module
  */
 import { codec } from "../core/codec.ts";
+import { isWholePart } from "../core/content.ts";
 import { bytes, text } from "../core/constructors.ts";
 import { derive } from "../core/derive.ts";
 import { invalidOption, isMillraceError, MillraceError, received, wholeNumber } from "../core/errors.ts";
@@ -128,9 +129,14 @@ export function foreign(options: ForeignOptions): MessageFormat {
     read(body) {
       const content = read(body);
       const parts = typeof content === "string" || "kind" in content ? [content] : [...content];
-      return { parts: parts.map((part) => (typeof part === "string" ? text(part) : part)) };
+      return { parts: parts.map((part) => (typeof part === "string" ? text(part) : wholePart(part))) };
     },
   };
+}
+
+function wholePart(value: unknown): Part {
+  if (isWholePart(value)) return value;
+  throw new MillraceError("invalid_input", `foreign: read gives parts and strings, got ${received(value)}`);
 }
 
 /** What `send` is told, as a message: ids made where none is given, or none that may stand in a header. */

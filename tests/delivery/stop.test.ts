@@ -47,8 +47,12 @@ describe("D11: stop", () => {
     const clock = fakeClock();
     const queue = await filled(["a"], { clock });
     let aborted = false;
+    let reason: unknown;
     const processor = each((_, { signal }) => {
-      signal.addEventListener("abort", () => (aborted = true));
+      signal.addEventListener("abort", () => {
+        aborted = true;
+        reason = signal.reason;
+      });
       return new Promise<undefined>(() => {});
     });
     const worker = consume(queue, processor, undefined, { clock });
@@ -59,6 +63,7 @@ describe("D11: stop", () => {
     expect(aborted).toBe(false);
     await clock.advance(1);
     expect(aborted).toBe(true);
+    expect(reason).toMatchObject({ name: "AbortError" });
     expect(await stopping).toMatchObject({ nacked: 1 });
   });
 
@@ -123,12 +128,19 @@ describe("D11: stop", () => {
     const clock = fakeClock();
     const queue = await filled(["a"], { clock });
     const controller = new AbortController();
-    const worker = consume(queue, each(() => new Promise<undefined>(() => {})), undefined, { clock, signal: controller.signal });
+    let told: unknown;
+    const processor = each((_, { signal }) => {
+      signal.addEventListener("abort", () => (told = signal.reason));
+      return new Promise<undefined>(() => {});
+    });
+    const worker = consume(queue, processor, undefined, { clock, signal: controller.signal });
     await until(() => worker.counters.inFlight === 1);
+    await turns();
     const reason = new Error("enough");
     controller.abort(reason);
     await clock.advance(0);
     await expect(worker.finished).rejects.toBe(reason);
+    expect(told).toBe(reason);
     expect(queue.counts).toEqual({ waiting: 1, delayed: 0, inFlight: 0 });
   });
 
@@ -218,6 +230,7 @@ describe("the source", () => {
     await using worker = consume(queue, processor, written(), { onEvent: events.onEvent });
     await until(() => worker.counters.acked === 1);
     expect([events.kinds(), events.of("lost")[0]?.id]).toEqual([["lost", "acked"], "q/1"]);
+    expect([worker.counters.inFlight, inner.counts.inFlight]).toEqual([0, 0]); // they make room
   });
 
   test("a listener that throws breaks nothing", async () => {

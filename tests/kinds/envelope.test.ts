@@ -81,6 +81,7 @@ describe("a foreign format", () => {
     expect(readMessage("q", orders, utf8('{"n":1}')).parts[0]).toMatchObject({ kind: "json", value: { n: 1 } });
     expect(readMessage("q", foreign({ read: () => ["a", text("b")] }), utf8("")).parts.map((part) => part.kind === "text" && part.text)).toEqual(["a", "b"]);
     expect(readMessage("q", foreign({ read: () => "whole" }), utf8("")).parts).toHaveLength(1);
+    expect(readMessage("q", foreign({ read: () => [{ kind: "text" } as never] }), utf8("")).unreadable?.message).toMatch(/^foreign: read gives parts and strings, got/);
   });
 
   test("that cannot read a body gives its bytes, and no text of the failure", () => {
