@@ -13,7 +13,7 @@ import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
 import { Lanes } from "./lanes.ts";
 import type { Settings } from "./options.ts";
-import { verdictOn } from "./verdict.ts";
+import { askedMs, verdictOn } from "./verdict.ts";
 
 /** So many different deliveries that failed, with no success between, are no chance. */
 const systemicAfter = 5;
@@ -137,10 +137,9 @@ export class Handling {
       case "lost":
         return { kind: "again", delayMs: 0 }; // without those that are lost
       case "done":
-        await Promise.all(group.map((held) => this.ack(held, outcome.outputs)));
         this.failing.clear();
         this.budget?.passed();
-        this.well(pass);
+        if ((await Promise.all(group.map((held) => this.ack(held, outcome.outputs, pass)))).includes(true)) this.well(pass);
         return { kind: "over" };
       default:
         return this.failed(group, outcome, pass);
@@ -163,7 +162,7 @@ export class Handling {
     if (bad && group.length > 1) return this.split(group, error);
     if (bad) return this.setAside(group[0], failure, pass);
     const attempts = Math.max(...group.map((held) => this.made.count(held.delivery)));
-    for (const { delivery } of group) if (this.failing.size < systemicAfter) this.failing.add(delivery.id);
+    if (this.failing.size < systemicAfter) this.failing.add(group[0].delivery.id); // of a batch one: the others may be well
     const spent = deadLetter !== undefined && attempts >= maxDeliveries;
     if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass);
     if (spent && group.length > 1) return this.split(group, error);
@@ -180,9 +179,8 @@ export class Handling {
   /** Another attempt, after a while; the last one counts. */
   private async retry(group: Group, error: unknown, attempt: number): Promise<Next> {
     const { queue, ordering, baseMs, maxMs, random, tell } = this.settings;
-    const askedMs = isMillraceError(error) ? error.retryAfterMs : undefined;
     // full jitter: what failed together does not come back together
-    const delayMs = Math.round(askedMs ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
+    const delayMs = Math.round(askedMs(error) ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
     for (const { delivery } of group) tell({ kind: "retried", id: delivery.id, attempt, delayMs, counted: true, error });
     if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
     if (queue.lacks.delay !== undefined && delayMs > 0) return { kind: "back", delayMs };
@@ -210,7 +208,7 @@ export class Handling {
     const letter = deadLetterOf(delivery, attempts, failure);
     try {
       const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
-      if (!(await this.confirmed(held))) return { kind: "over" };
+      if (!(await this.confirmed(held, pass))) return { kind: "over" };
       this.tally.deadLettered += 1;
       tell({ kind: "dead_letter", id: delivery.id, attempt: letter.attempt, reference, error });
     } catch (failed) {
@@ -223,7 +221,7 @@ export class Handling {
 
   private pause(error: unknown, pass?: Pass): number {
     const before = this.door.paused;
-    const delayMs = this.door.pause(isMillraceError(error) ? error.retryAfterMs : undefined, pass);
+    const delayMs = this.door.pause(askedMs(error), pass);
     if (!before || pass?.probe === true) this.settings.tell({ kind: "paused", delayMs, error });
     return delayMs;
   }
@@ -234,22 +232,23 @@ export class Handling {
     this.settings.tell({ kind: "resumed" });
   }
 
-  private async ack(held: Held, outputs: number): Promise<void> {
+  private async ack(held: Held, outputs: number, pass: Pass): Promise<boolean> {
     const attempts = this.made.number(held.delivery);
-    if (!(await this.confirmed(held))) return;
+    if (!(await this.confirmed(held, pass))) return false;
     this.tally.acked += 1;
     this.settings.tell({ kind: "acked", id: held.delivery.id, attempt: attempts, outputs });
+    return true;
   }
 
   /** Acknowledges. What the queue does not confirm comes again; there is no more to be done about it. */
-  private async confirmed(held: Held): Promise<boolean> {
+  private async confirmed(held: Held, pass: Pass): Promise<boolean> {
     held.settled = true;
     try {
       await held.delivery.ack();
       this.made.forget(held.delivery);
       return true;
     } catch (error) {
-      this.unsettled(held, error);
+      this.unsettled(held, error, pass);
       return false;
     }
   }
@@ -265,11 +264,11 @@ export class Handling {
     }
   }
 
-  private unsettled(held: Held, error: unknown): void {
+  private unsettled(held: Held, error: unknown, pass?: Pass): void {
     const { id } = held.delivery;
     if (held.lost || isMillraceError(error, "closed")) return this.lose(held, error);
     this.settings.tell({ kind: "unsettled", id, error });
-    if (verdictOn(error) === "pause") this.pause(error);
+    if (verdictOn(error) === "pause") this.pause(error, pass);
   }
 
   private lose(held: Held, error: unknown): void {

@@ -10,7 +10,7 @@ import type { Delivery } from "../kinds/queue.ts";
 import { Handling } from "./handling.ts";
 import { Held } from "./held.ts";
 import type { Settings } from "./options.ts";
-import { verdictOn } from "./verdict.ts";
+import { askedMs, verdictOn } from "./verdict.ts";
 
 /** A source that fails is opened again after a random time up to this, then up to twice this, and so on. */
 const reopenBaseMs = 1_000;
@@ -58,7 +58,7 @@ export class Pulling {
         if (this.stopping) return;
         if (!isMillraceError(error) || !["pause", "redeliver"].includes(verdictOn(error))) throw error;
         if (this.received > before) failures = 0;
-        const delayMs = error.retryAfterMs ?? random() * Math.min(reopenMaxMs, reopenBaseMs * 2 ** Math.min(failures, 16));
+        const delayMs = askedMs(error) ?? random() * Math.min(reopenMaxMs, reopenBaseMs * 2 ** Math.min(failures, 16));
         tell({ kind: "source_failed", delayMs, error });
         await clock.sleep(delayMs, this.leaving.signal).catch(ignore);
       }

@@ -1,5 +1,5 @@
 /**
- * What an error means for the delivery it befell.
+ * What an error means for the delivery that it befell.
  *
  * @module
  */
@@ -24,4 +24,13 @@ export function verdictOn(error: unknown): Verdict {
     default:
       return (error.code === "not_found" || error.code === "conflict") && !error.retryable ? "dead-letter" : "redeliver";
   }
+}
+
+/** No service keeps a message, or all of them, longer: what it says may be a mistake. */
+const maxAskedMs = 3_600_000;
+
+/** For how long the service behind an error asks to be left alone, if it does: milliseconds. */
+export function askedMs(error: unknown): number | undefined {
+  const ms = isMillraceError(error) ? error.retryAfterMs : undefined;
+  return ms !== undefined && ms >= 0 ? Math.min(ms, maxAskedMs) : undefined;
 }

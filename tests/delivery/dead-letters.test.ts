@@ -194,6 +194,27 @@ describe("D4, D17: what all messages need is out of order", () => {
     expect([nacks, worker.counters.received, events.of("acked")[0]?.attempt]).toEqual([0, 1, 1]);
   });
 
+  test("a probe whose acknowledgement is not confirmed does not end the pause", async () => {
+    const clock = fakeClock();
+    const inner = await filled([..."abcd"], { clock, leaseMs: 100_000_000 });
+    let [calls, down, cut] = [0, true, true];
+    const queue = likeDeliveries(inner, (delivery) => ({ ...delivery, ack: () => (cut ? Promise.reject(new MillraceError("unavailable", "cut")) : delivery.ack()) }));
+    const processor = tap(() => {
+      calls += 1;
+      if (down) throw new MillraceError("unavailable", "down");
+    });
+    await using worker = consume(queue, processor, undefined, { clock, random: half });
+    await until(() => worker.counters.paused);
+    down = false;
+    await clock.advance(500); // the first probe
+    expect([calls, worker.counters.paused]).toEqual([2, true]);
+    await clock.advance(999); // the pause after it is twice as long
+    expect(calls).toBe(2);
+    cut = false;
+    await clock.advance(1);
+    expect(worker.counters.paused).toBe(false);
+  });
+
   test("D-dlq: dead letters out of reach: the worker pauses, nothing is acknowledged and nothing lost", async () => {
     const clock = fakeClock();
     const queue = await filled(["bad1", "bad2", "good"], { clock });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type ErrorCode, errorCodes, MillraceError } from "../../src/index.ts";
-import { verdictOn } from "../../src/delivery/verdict.ts";
+import { askedMs, verdictOn } from "../../src/delivery/verdict.ts";
 
 /** Reliability E2, line by line. */
 const verdicts: Readonly<Record<ErrorCode, string>> = {
@@ -36,4 +36,10 @@ describe("what an error means for its delivery", () => {
   test("what is not ours is a bug, and tried again", () => {
     for (const error of [new TypeError("x"), "text", undefined, new DOMException("x", "AbortError")]) expect(verdictOn(error)).toBe("redeliver");
   });
+});
+
+test("what a service asks for is heard up to an hour, and no nonsense", () => {
+  const asked = (retryAfterMs: number): number | undefined => askedMs(new MillraceError("rate_limited", "m", { retryAfterMs }));
+  expect([asked(0), asked(7.5), asked(1e12), asked(Infinity), asked(-1), asked(NaN)]).toEqual([0, 7.5, 3_600_000, 3_600_000, undefined, undefined]);
+  expect([askedMs(new MillraceError("rate_limited", "m")), askedMs({ retryAfterMs: 5 })]).toEqual([undefined, undefined]);
 });
