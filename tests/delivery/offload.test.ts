@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { memoryBlobStore, type MemoryQueue, memoryQueue } from "../../src/adapters/memory/index.ts";
-import { type BlobStore, bytes, MillraceError, pipe, text, uri } from "../../src/index.ts";
+import { type BlobStore, bytes, MillraceError, type Part, pipe, text, uri } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
 import { offload } from "../../src/delivery/offload.ts";
 import { consume } from "../../src/delivery/worker.ts";
@@ -39,19 +39,21 @@ describe("offload", () => {
     const store = memoryBlobStore();
     const inner = memoryQueue({ name: "q" });
     const queue = offload(inner, store);
-    const large = Uint8Array.from({ length: 3_000_000 }, (_, i) => i % 251);
+    const large = Uint8Array.from({ length: 1_500_000 }, (_, i) => i % 251);
     await queue.send([text("small")]);
     await queue.send([text("large"), bytes(large, "image/png", { metadata: { page: 2 } })]);
     expect(await keysIn(store)).toEqual([expect.stringMatching(/^messages\/[0-9a-f-]{36}\.json$/)]);
     const sink = written();
-    const parts: unknown[] = [];
+    const parts: Part[] = [];
     await using worker = consume(queue, pipe(), async (part, at) => {
       parts.push(part);
       await sink.write(part, at);
     });
     await until(() => worker.counters.acked === 2);
     expect(sink.all).toEqual([{ word: "small", key: "q/1:0" }, { word: "large", key: "q/2:0" }, { word: "bytes", key: "q/2:1" }]);
-    expect(parts[2]).toEqual(bytes(large, "image/png", { metadata: { page: 2 } }));
+    const image = parts[2];
+    expect([image?.mimeType, image?.metadata]).toEqual(["image/png", { page: 2 }]);
+    expect(image?.kind === "bytes" && image.bytes.byteLength === large.byteLength && image.bytes.every((byte, at) => byte === large[at])).toBe(true);
     expect(await keysIn(store)).toHaveLength(1);
   });
 
