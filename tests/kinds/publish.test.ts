@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memoryQueue } from "../../src/adapters/memory/index.ts";
-import { finish, isText, json, MillraceError, type Part, pipe, run, tap, text } from "../../src/index.ts";
+import { batch, bytes, finish, isText, json, MillraceError, type Part, pipe, run, tap, text } from "../../src/index.ts";
 import { errorPart } from "../../src/core/constructors.ts";
 import { publish } from "../../src/kinds/publish.ts";
 import type { Delivery, Queue } from "../../src/kinds/queue.ts";
@@ -14,6 +14,7 @@ const all = async (queue: Queue, count: number): Promise<Delivery[]> => {
   }
   return deliveries;
 };
+const shared = new Uint8Array(1_048_576);
 const words = (deliveries: readonly Delivery[]): unknown[] => deliveries.flatMap(({ parts }) => parts.map((part) => (isText(part) ? part.text : part.kind)));
 
 describe("publish", () => {
@@ -97,11 +98,32 @@ describe("publish", () => {
     expect(most).toBe(3);
   });
 
+  test('with message: "all" what it reads is one message, in a batch a group; the parts go on once it is confirmed', async () => {
+    const queue = memoryQueue({ name: "jobs" });
+    const parts = await run(batch({ count: 2 }, publish(queue, { message: "all", key: (part) => (isText(part) ? part.text : undefined) })), ["a", "b", json(3)], { correlationId: "c-1" }).collect();
+    const deliveries = await all(queue, 2);
+    expect(deliveries.map((it) => [words([it]), it.key, it.correlationId])).toEqual([[["a", "b"], "a", "c-1"], [["json"], undefined, "c-1"]]);
+    expect(parts.map(({ metadata }) => (metadata["queue"] as { id: string }).id)).toEqual(["jobs/1", "jobs/1", "jobs/2"]);
+    const receipts = await run(publish(queue, { message: "all", emit: "receipt" }), ["a", finish({ reason: "stop" }), "b"]).collect();
+    expect(receipts.map(({ kind, substream }) => `${kind} ${substream}`)).toEqual(["json status", "finish "]);
+  });
+
+  test('with message: "all" nothing is sent of nothing, nor of an input that failed', async () => {
+    const queue = memoryQueue();
+    const stage = publish(queue, { message: "all" });
+    expect(await run(stage, []).collect()).toEqual([]);
+    expect(await run(stage, [finish({ reason: "stop" })]).collect()).toHaveLength(1);
+    await expect(run(stage, (async function* () { yield "a"; throw new Error("cut"); })()).collect()).rejects.toThrow("cut");
+    await expect(run(stage, Array.from({ length: 65 }, () => bytes(shared, "x/y"))).collect()).rejects.toMatchObject({ code: "too_large" });
+    expect(queue.counts.waiting).toBe(0);
+  });
+
   test("refuses, when it is built, bad options and what the queue lacks", () => {
     const queue = memoryQueue();
     const plain: Queue = { ...queue, lacks: { keys: "a list", delay: "no timers" } };
     expect(() => publish({} as Queue)).toThrow(/publish: queue must be a queue/);
     expect(() => publish(queue, { emit: "uri" as "part" })).toThrow(/publish: emit must be/);
+    expect(() => publish(queue, { message: "run" as "all" })).toThrow(/publish: message must be/);
     expect(() => publish(queue, { concurrency: 0 })).toThrow(/publish: concurrency/);
     expect(() => publish(queue, { delayMs: -1 })).toThrow(/publish: delayMs/);
     expect(() => publish(queue, { key: "k" as unknown as () => string })).toThrow(/publish: key must be a function/);
