@@ -83,6 +83,17 @@ export { isReset } from "./core/reset.ts";
 export { resumable, type ResumableProcessor, type Resumption } from "./core/resumable.ts";
 export { run } from "./core/run.ts";
 export type { RunOptions } from "./core/scope.ts";
+export { deliveryOf } from "./delivery/current.ts";
+export type { DeadLetter, DeadLetters, DeadMessage } from "./delivery/dead-letter.ts";
+export type { WorkerCounters, WorkerEvent } from "./delivery/events.ts";
+export { type Journal, journal, type JournalOptions } from "./delivery/journal.ts";
+export type { Ordering } from "./delivery/lanes.ts";
+export { offload, type OffloadOptions } from "./delivery/offload.ts";
+export type { ConsumeOptions, DeliveryBatch } from "./delivery/options.ts";
+export { replay, type ReplayOptions, type ReplayResult } from "./delivery/replay.ts";
+export type { Sink, SinkContext, SinkLike } from "./delivery/sinks.ts";
+export { stopOnSignals, type StopOnSignalsOptions, type StopSignal } from "./delivery/stop-on-signals.ts";
+export { consume, type StopResult, type Worker } from "./delivery/worker.ts";
 export type {
   BlobAbility,
   BlobChunks,
@@ -112,6 +123,20 @@ export { forget, remember, type RememberOptions } from "./kinds/remember.ts";
 export { type Match, retrieve, type RetrieveOptions } from "./kinds/retrieve.ts";
 export { rows, type RowsOptions, type RowsStatement } from "./kinds/rows.ts";
 export type { SqlContext, SqlDatabase, SqlParameter, SqlQueryOptions, SqlResult, SqlRow, SqlSession, SqlStatement, SqlValue } from "./kinds/sql.ts";
+export { envelope, type EnvelopeOptions, foreign, type ForeignOptions, type Message, type MessageFormat, type ReadMessage } from "./kinds/envelope.ts";
+export { publish, type PublishOptions, type Receipt } from "./kinds/publish.ts";
+export type {
+  Delivery,
+  NackOptions,
+  Queue,
+  QueueAbility,
+  QueueEvent,
+  QueueGuarantee,
+  QueueOpenOptions,
+  QueueRedelivery,
+  SendOptions,
+  Sent,
+} from "./kinds/queue.ts";
 export { save, type SaveOptions } from "./kinds/save.ts";
 export { approximateTokens, type CountContext, type ServiceTokenCounter, type TokenCounter, tokenCounter, type Tokenizer } from "./kinds/token-counter.ts";
 export type { Checked, OpenedTools, Tool, ToolRun, ToolSource } from "./kinds/tool.ts";

@@ -84,6 +84,10 @@ export { utf8Length } from "./core/part-size.ts";
 export { checkValue, checkValueKey } from "./kinds/key-value.ts";
 export { advanceMarks, checkSteps } from "./kinds/marks.ts";
 
+// Queues: messages written and read, options checked, each delivery settled once.
+export { messageOf, readMessage, writeMessage } from "./kinds/envelope.ts";
+export { checkOpen, checkSend, settleOnce } from "./kinds/queue.ts";
+
 // Vector stores: what every store refuses, filters, scores, and two rankings as one.
 export { candidates, compareIds, fuseRanks, rankConstant } from "./kinds/rank-fusion.ts";
 export { checkIds, checkQuery, checkRecords, checkSelection, type VectorShape } from "./kinds/vector-checks.ts";

@@ -40,9 +40,10 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   wire: ["core", "wire"],
   kinds: ["core", "streams", "kinds"],
   resilience: ["core", "streams", "kinds", "resilience"],
+  delivery: ["core", "streams", "kinds", "delivery"],
   tools: ["core", "streams", "kinds", "resilience", "wire", "tools"],
   testing: ["core", "streams", "kinds", "resilience", "wire", "testing"],
-  "index.ts": ["core", "streams", "kinds", "resilience", "tools"],
+  "index.ts": ["core", "streams", "kinds", "resilience", "delivery", "tools"],
   "kit.ts": ["core", "streams", "kinds", "wire"],
 };
 

@@ -10,6 +10,7 @@ export { embedderContract, type EmbedderSubject } from "./contracts/embedder.ts"
 export { keyValueContract, type KeyValueSubject } from "./contracts/key-value.ts";
 export { type ModelAnswer, type ModelBench, type ModelRequest, type WireModel, wireModelBench } from "./contracts/model-bench.ts";
 export { modelContract, type ModelLack, type ModelSubject } from "./contracts/model.ts";
+export { queueContract, type QueueSubject } from "./contracts/queue.ts";
 export { sqlContract, type SqlSubject } from "./contracts/sql.ts";
 export type { TestFunction, TestRunner } from "./contracts/runner.ts";
 export { vectorStoreContract, type VectorStoreSubject } from "./contracts/vector-store.ts";
