@@ -40,6 +40,7 @@ export class Door {
   private running = 0;
   private state: "open" | "paused" | "due" | "probed" = "open";
   private pauses = 0;
+  private sinceMs = 0;
   private untilMs = 0;
   private cancel: () => void = () => {};
   private shutFor: { readonly reason: unknown } | undefined;
@@ -50,6 +51,11 @@ export class Door {
 
   get paused(): boolean {
     return this.state !== "open";
+  }
+
+  /** For how long it has been paused. */
+  get pausedMs(): number {
+    return this.paused ? this.options.clock.now() - this.sinceMs : 0;
   }
 
   /** May another message be fetched: to run it, or, after a pause, to see whether it runs? */
@@ -80,6 +86,7 @@ export class Door {
    */
   pause(askedMs: number | undefined, pass?: Pass): number {
     const { clock, random } = this.options;
+    if (this.state === "open") this.sinceMs = clock.now();
     if (this.state === "open" || pass?.probe === true) this.pauses += 1;
     else if (askedMs === undefined || clock.now() + askedMs <= this.untilMs) return Math.max(0, this.untilMs - clock.now());
     const ms = askedMs === undefined ? random() * Math.min(maxPauseMs, basePauseMs * 2 ** Math.min(this.pauses - 1, 16)) : askedMs * (1 + random() * hintJitter);

@@ -164,7 +164,7 @@ export class Handling {
     const attempts = Math.max(...group.map((held) => this.made.count(held.delivery)));
     if (this.failing.size < systemicAfter) this.failing.add(group[0].delivery.id); // of a batch one: the others may be well
     const spent = deadLetter !== undefined && attempts >= maxDeliveries;
-    if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass);
+    if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass, true);
     if (spent && group.length > 1) return this.split(group, error);
     if (spent) return this.setAside(group[0], failure, pass, attempts);
     if (pass.probe) this.pause(error, pass); // it has not shown that all is well
@@ -188,10 +188,13 @@ export class Handling {
     return { kind: "over" };
   }
 
-  /** All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. */
-  private async hold(group: Group, error: unknown, pass: Pass): Promise<Next> {
+  /**
+   * All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. Those that may be
+   * to blame after all stay away as long again as the pause has lasted: or the same bad one would be every probe.
+   */
+  private async hold(group: Group, error: unknown, pass: Pass, suspect = false): Promise<Next> {
     const { queue, ordering, tell } = this.settings;
-    const delayMs = Math.ceil(this.pause(error, pass));
+    const delayMs = Math.ceil(this.pause(error, pass) + (suspect ? this.door.pausedMs : 0));
     for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.delay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
@@ -204,7 +207,7 @@ export class Handling {
     const { delivery } = held;
     const { error } = failure;
     if (deadLetter === undefined) return this.retry([held], error, attempts); // nowhere to set it aside
-    if (this.budget?.failed() === true) return this.hold([held], error, pass); // no message is bad at such a rate
+    if (this.budget?.failed() === true) return this.hold([held], error, pass, true); // no message is bad at such a rate
     const letter = deadLetterOf(delivery, attempts, failure);
     try {
       const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);

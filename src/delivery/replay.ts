@@ -53,22 +53,19 @@ export async function replay(deadLetters: Queue, queue: Queue, options: ReplayOp
   if (deadLetters === queue) throw new MillraceError("invalid_input", "replay: needs two queues, got the same");
   signal?.throwIfAborted();
 
-  const idle = Symbol("idle");
   const controller = new AbortController();
+  const drain = new AbortController(); // what is passed over stays ours until it is given back
   const abort = (): void => controller.abort(signal?.reason);
   signal?.addEventListener("abort", abort, { once: true });
-  const iterator = deadLetters.open({ signal: controller.signal, maxInFlight: maxPassedOver + 1 })[Symbol.asyncIterator]();
+  const iterator = deadLetters.open({ signal: controller.signal, drain: drain.signal, maxInFlight: maxPassedOver + 1 })[Symbol.asyncIterator]();
   const passedOver: Delivery[] = [];
   let replayed = 0;
   /** The next dead letter; none after `idleMs`. */
   const next = async (): Promise<Delivery | undefined> => {
-    const cancel = clock.timeout(idleMs, () => controller.abort(idle));
+    const cancel = clock.timeout(idleMs, () => drain.abort());
     try {
       const { done, value } = await iterator.next();
       return done === true ? undefined : value;
-    } catch (error) {
-      if (error === idle) return undefined;
-      throw error;
     } finally {
       cancel();
     }
@@ -90,9 +87,8 @@ export async function replay(deadLetters: Queue, queue: Queue, options: ReplayOp
     return { replayed, passedOver: passedOver.length };
   } finally {
     signal?.removeEventListener("abort", abort);
-    // those that the reading has lost by being idle are back already
     await Promise.allSettled(passedOver.filter((it) => !it.signal.aborted).map((it) => it.nack({ counted: false })));
-    controller.abort(idle);
+    controller.abort(new DOMException("the replay is over", "AbortError"));
     await iterator.return?.().catch(ignore);
   }
 }

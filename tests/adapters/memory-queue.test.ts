@@ -61,6 +61,23 @@ describe("a queue in memory", () => {
     expect(delivery?.parts[0]).toMatchObject({ kind: "bytes", bytes: new TextEncoder().encode("x") });
   });
 
+  test("a delivery that was given back is over, also when the same reader has its message again", async () => {
+    const still = fakeClock();
+    await using queue = memoryQueue({ clock: still, leaseMs: 1_000 });
+    await queue.send([text("a")]);
+    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 5 })[Symbol.asyncIterator]();
+    const first = (await reading.next()).value as Delivery;
+    await first.nack();
+    const second = (await reading.next()).value as Delivery;
+    await expect(first.extend?.(500)).rejects.toMatchObject({ code: "closed" });
+    await still.advance(900);
+    await second.extend?.(1_000);
+    await still.advance(900);
+    expect(second.signal.aborted).toBe(false);
+    await second.ack();
+    expect(queue.counts).toMatchObject({ waiting: 0, inFlight: 0 });
+  });
+
   test("holds no timer but those of readers that wait and of leases, and none after it is closed", async () => {
     const still = fakeClock();
     const queue = memoryQueue({ clock: still, leaseMs: 1_000 });

@@ -39,7 +39,7 @@ describe("D16: several deliveries in one run", () => {
 
   test("no more bytes than allowed in one, but for a single larger delivery", async () => {
     const queue = memoryQueue({ name: "q" });
-    for (const size of [30, 30, 30, 500, 10]) await queue.send([bytes(new Uint8Array(size), "x/y")]);
+    for (const size of [40, 30, 20, 20, 500, 10]) await queue.send([bytes(new Uint8Array(size), "x/y")]);
     const sizes: number[] = [];
     const processor: Processor = async function* (input: AsyncIterable<Part>) {
       let size = 0;
@@ -48,8 +48,8 @@ describe("D16: several deliveries in one run", () => {
     };
     const clock = fakeClock();
     await using worker = consume(queue, processor, undefined, { clock, batch: { count: 100, bytes: 70 }, maxInFlight: 100 });
-    await until(() => worker.counters.acked === 5, clock);
-    expect(sizes).toEqual([60, 30, 500, 10]);
+    await until(() => worker.counters.acked === 6, clock);
+    expect(sizes).toEqual([70, 40, 500, 10]);
   });
 
   test("none is acknowledged before all of it is confirmed", async () => {
@@ -127,6 +127,23 @@ describe("D16: several deliveries in one run", () => {
     holding.open();
     await until(() => worker.counters.acked === 6);
     expect(batches[2]).toEqual(["k2", "l2"]);
+  });
+
+  test("a stop in the middle of parting one gives back what is not settled, and nothing twice", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a", "b", "bad", "d"], { clock });
+    let runs = 0;
+    const processor: Processor = async function* (input) {
+      runs += 1;
+      if (runs === 3) await new Promise(() => {}); // the second half
+      for await (const part of input) if (wordOf(part) === "bad") throw new MillraceError("invalid_input", "bad");
+    };
+    const worker = consume(queue, processor, undefined, { clock, deadLetter: memoryQueue(), batch: { count: 4 }, maxInFlight: 4 });
+    await until(() => runs === 3);
+    const stopping = worker.stop({ deadlineMs: 0 });
+    await clock.advance(250);
+    expect(await stopping).toEqual({ acked: 0, nacked: 2, deadLettered: 0, abandoned: 0 });
+    expect([worker.counters.acked, worker.counters.lost, queue.counts.waiting]).toEqual([2, 0, 2]);
   });
 
   test("a stop gives back at once what is still being gathered", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { memoryQueue } from "../../src/adapters/memory/index.ts";
 import { bytes, each, isolate, MillraceError, pipe, type Processor, tap, text } from "../../src/index.ts";
+import { errorPart } from "../../src/core/constructors.ts";
 import { letterIn } from "../../src/delivery/dead-letter.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import { envelope } from "../../src/kinds/envelope.ts";
@@ -129,6 +130,39 @@ describe("D4: what cannot be worked on is set aside, confirmed, and only then ac
     expect(taken).toEqual(["invalid_input", ["bad"]]);
   });
 
+  test("a message that is set aside, but whose acknowledgement is not confirmed, comes again, and is not counted", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["bad"], { clock, leaseMs: 60_000 });
+    let cut = true;
+    const queue = likeDeliveries(inner, (delivery) => ({ ...delivery, ack: () => (cut ? Promise.reject(new MillraceError("bad_response", "what?")) : delivery.ack()) }));
+    const dead = memoryQueue();
+    const events = heardEvents();
+    await using worker = consume(queue, failsOn("bad", poison), undefined, { clock, deadLetter: dead, onEvent: events.onEvent });
+    await until(() => events.kinds().includes("unsettled"));
+    expect([worker.counters.deadLettered, dead.counts.waiting]).toEqual([0, 1]);
+    cut = false;
+    await until(() => worker.counters.deadLettered === 1, clock, 10_000);
+    expect([dead.counts.waiting, inner.counts]).toEqual([2, { waiting: 0, delayed: 0, inFlight: 0 }]);
+  });
+
+  test("an error part that nobody handled is known by its code, a foreign error by its name, eight causes at most", async () => {
+    const queue = await filled(["part", "unknown", "deep", "named"]);
+    const codes: unknown[] = [];
+    const deep = Array.from({ length: 12 }, (_, i) => i).reduce<Error>((cause) => new Error("m", { cause }), new Error("first"));
+    const named = new MillraceError("invalid_input", "m", { cause: Object.assign(new Error("m"), { name: "key=sk-123" }) });
+    const processor: Processor = async function* (input) {
+      for await (const part of input) {
+        const word = wordOf(part);
+        if (word === "deep") throw new MillraceError("invalid_input", "m", { cause: deep });
+        if (word === "named") throw named;
+        yield errorPart({ code: word === "part" ? "too_large" : "unheard_of", message: "m", ordinal: 0 });
+      }
+    };
+    await using worker = consume(queue, processor, undefined, { deadLetter: async ({ letter }) => void codes.push([letter.code, letter.causeCodes.length, letter.causeCodes[0]]) });
+    await until(() => worker.counters.deadLettered === 4);
+    expect(codes).toEqual([["too_large", 0, undefined], ["invalid_input", 0, undefined], ["invalid_input", 8, "unknown:Error"], ["invalid_input", 1, "unknown"]]);
+  });
+
   test("key, correlation id, message id and headers go with it", async () => {
     const queue = memoryQueue({ name: "q" });
     await queue.send([text("bad")], { key: "k", id: "m-1", correlationId: "c-1", headers: { n: 1 } });
@@ -255,6 +289,8 @@ describe("D4, D17: what all messages need is out of order", () => {
     await clock.advance(100_000);
     expect(dead.counts.waiting).toBe(5);
     expect(queue.counts.waiting + queue.counts.delayed + queue.counts.inFlight).toBe(35);
+    for (let i = 0; i < 40; i += 1) await queue.send([text(`good${i}`)]);
+    await until(() => worker.counters.acked === 40, clock, 10_000); // a good one comes to be the probe, and ends it
   });
 
   test("D-poison: of 10,000 messages, 1 % bad, with an outage of 60 s in the middle, exactly the bad ones are set aside", async () => {

@@ -98,6 +98,25 @@ describe("D8: a lease is prolonged while the worker has the delivery", () => {
     expect([acks, worker.counters.acked]).toEqual([0, 0]);
   });
 
+  test("no timer and no listener is left of what was given up", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a"], { clock, leaseMs });
+    const own = new AbortController();
+    const listeners = new Set<unknown>();
+    const add = own.signal.addEventListener.bind(own.signal);
+    const remove = own.signal.removeEventListener.bind(own.signal);
+    own.signal.addEventListener = (...given: Parameters<typeof add>): void => (listeners.add(given[1]), add(...given));
+    own.signal.removeEventListener = (...given: Parameters<typeof remove>): void => (listeners.delete(given[1]), remove(...given));
+    const queue = likeDeliveries(inner, (delivery) => ({ ...delivery, signal: own.signal, extend: () => Promise.reject(new MillraceError("closed", "gone")) }));
+    const worker = consume(queue, each(() => new Promise<undefined>(() => {})), undefined, { clock });
+    await clock.advance(leaseMs / 3);
+    expect([worker.counters.lost, listeners.size]).toEqual([1, 0]);
+    const stopping = worker.stop({ deadlineMs: 0 });
+    await clock.advance(1_000);
+    await stopping;
+    expect(clock.pending).toBe(0);
+  });
+
   test("no timer is left of what is settled", async () => {
     const clock = fakeClock();
     const queue = await filled(["a", "b"], { clock, leaseMs });

@@ -28,6 +28,10 @@ const first = async (queue: Queue): Promise<Delivery> => {
   const iterator = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]();
   return (await iterator.next()).value as Delivery;
 };
+const sent = async (queue: Queue): Promise<Queue> => {
+  await queue.send([text("a")]);
+  return queue;
+};
 const keysIn = async (store: BlobStore): Promise<string[]> => {
   const keys: string[] = [];
   for await (const { key } of store.list()) keys.push(key);
@@ -84,6 +88,21 @@ describe("offload", () => {
       expect(delivery.unreadable?.message).not.toContain("evil");
       await delivery.ack();
     }
+  });
+
+  test("only a message that is such an address alone is one, and leases are prolonged through it", async () => {
+    const store = memoryBlobStore();
+    const inner = memoryQueue({ leaseMs: 60_000, clock: fakeClock() });
+    const queue = offload(inner, store, { overBytes: 0 });
+    await queue.send([text("a")]);
+    const own = await first(inner);
+    await inner.send([...own.parts, text("beside it")]);
+    expect((await first(queue)).parts.map(wordOf)).toEqual(["uri", "beside it"]);
+    const leased = offload(memoryQueue({ leaseMs: 60_000, clock: fakeClock() }), store, { overBytes: 0 });
+    await leased.send([text("a")]);
+    const delivery = await first(leased);
+    await delivery.extend?.(1_000);
+    expect([leased.leaseMs, delivery.extend === undefined, (await first(await sent(offload(memoryQueue(), store, { overBytes: 0 })))).extend]).toEqual([60_000, false, undefined]);
   });
 
   test("a message whose parts are gone, or none, is set aside; one whose store is out of reach waits", async () => {

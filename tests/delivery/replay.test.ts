@@ -5,7 +5,7 @@ import { letterIn } from "../../src/delivery/dead-letter.ts";
 import { replay } from "../../src/delivery/replay.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import { fakeClock } from "../../src/testing/index.ts";
-import { drained, filled, firstWord, like, until, wordOf } from "./support.ts";
+import { drained, filled, firstWord, like, likeDeliveries, until, wordOf } from "./support.ts";
 
 /** Dead letters of these words, and the queue they came from. */
 async function failed(words: readonly string[]): Promise<{ readonly queue: ReturnType<typeof memoryQueue>; readonly dead: ReturnType<typeof memoryQueue> }> {
@@ -50,6 +50,15 @@ describe("replay", () => {
     expect(dead.counts).toEqual({ waiting: 1, delayed: 0, inFlight: 0 });
   });
 
+  test("one that cannot be taken away fails, and is sent again by the next replay", async () => {
+    const { queue, dead } = await failed(["a"]);
+    const cut = new MillraceError("unavailable", "cut");
+    const stuck = likeDeliveries(dead, (delivery) => ({ ...delivery, ack: () => Promise.reject(cut) }));
+    await expect(played((clock) => replay(stuck, queue, { clock }))).rejects.toBe(cut);
+    expect(await played((clock) => replay(dead, queue, { clock }))).toEqual({ replayed: 1, passedOver: 0 });
+    expect((await drained(queue)).map(firstWord)).toEqual(["a", "a"]);
+  });
+
   test("leaves where they are those that match refuses, those without their parts, and what is no dead letter", async () => {
     const { queue, dead } = await failed(["a", "no1", "b"]);
     await dead.send([text("stray")]);
@@ -57,7 +66,7 @@ describe("replay", () => {
     expect(await played((clock) => replay(dead, queue, { clock, match: ({ code }) => code !== "no_route" }))).toEqual({ replayed: 2, passedOver: 3 });
     expect((await drained(queue)).map(firstWord)).toEqual(["a", "b"]);
     const left = await drained(dead);
-    expect(left.map((it) => [letterIn(it)?.code, firstWord(it)])).toEqual([["no_route", "no1"], [undefined, "stray"], [undefined, "nothing"]]);
+    expect(left.map((it) => [letterIn(it)?.code, firstWord(it), it.attempt])).toEqual([["no_route", "no1", 1], [undefined, "stray", 1], [undefined, "nothing", 1]]);
   });
 
   test("no more than the limit", async () => {

@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { each, MillraceError, pipe } from "../../src/index.ts";
 import { stopOnSignals } from "../../src/delivery/stop-on-signals.ts";
 import { consume } from "../../src/delivery/worker.ts";
+import type { Delivery } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
-import { filled, gate, heardEvents, like, turns, until, wordOf, written } from "./support.ts";
+import { filled, firstWord, gate, heardEvents, like, likeDeliveries, turns, until, wordOf, written } from "./support.ts";
 
 const letters = (count: number): string[] => Array.from({ length: count }, (_, i) => String(i));
 
@@ -91,6 +92,28 @@ describe("D11: stop", () => {
     await clock.advance(1_250);
     expect(await stopping).toEqual({ acked: 0, nacked: 0, deadLettered: 0, abandoned: 1 });
     await worker.finished;
+  });
+
+  test("tells what became of what was out, not of what was done before; a slow queue has a quarter of the time and a little more to take back", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a", "b", "hang1", "hang2"], { clock });
+    const slowly = (delivery: Delivery, ms: number): Delivery => ({ ...delivery, nack: async (options) => (await clock.sleep(ms), delivery.nack(options)) });
+    const queue = likeDeliveries(inner, (delivery) => (firstWord(delivery) === "hang1" ? slowly(delivery, 390) : firstWord(delivery) === "hang2" ? slowly(delivery, 410) : delivery));
+    const processor = each((part) => (wordOf(part).startsWith("hang") ? new Promise<undefined>(() => {}) : undefined));
+    const worker = consume(queue, processor, undefined, { clock, concurrency: 4 });
+    await until(() => worker.counters.acked === 2 && worker.counters.inFlight === 2);
+    const stopping = worker.stop({ deadlineMs: 1_000 });
+    await clock.advance(1_250);
+    expect(await stopping).toEqual({ acked: 0, nacked: 1, deadLettered: 0, abandoned: 1 });
+  });
+
+  test("while it pauses leaves no timer", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a", "b"], { clock });
+    const worker = consume(queue, each(() => Promise.reject(new MillraceError("unavailable", "down"))), undefined, { clock });
+    await until(() => worker.counters.paused);
+    await worker.stop();
+    expect([clock.pending, worker.counters.inFlight]).toEqual([0, 0]);
   });
 
   test("twice is one stop, and a delivery that comes too late is given back", async () => {
@@ -262,6 +285,7 @@ describe("signals of the operating system", () => {
     await turns();
     expect(process.listenerCount("SIGHUP")).toBe(before);
     expect(() => stopOnSignals(worker, { signals: ["SIGKILL" as "SIGTERM"] })).toThrow(/stopOnSignals: signals must be some of/);
+    expect(() => stopOnSignals(worker, { signals: [] })).toThrow(/stopOnSignals: signals must be some of/);
     expect(() => stopOnSignals(worker, { deadlineMs: -1 })).toThrow(/stopOnSignals: deadlineMs/);
   });
 });

@@ -87,19 +87,19 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     wakeAll();
     return `${name}/${stored.place}`;
   };
-  /** Takes a message from its reader; false when it is that reader's no more. */
-  const release = (reader: Reader, stored: Stored): boolean => {
-    if (!reader.held.delete(stored)) return false;
+  /** Takes a message from its reader; false when it is not out by this delivery any more: the same reader may have it again by another. */
+  const release = (reader: Reader, stored: Stored, delivery: AbortController): boolean => {
+    if (reader.held.get(stored) !== delivery) return false;
+    reader.held.delete(stored);
     inFlight -= 1;
     if (reader.drained && reader.held.size === 0) reader.forget();
     return true;
   };
-  const lose = (reader: Reader, stored: Stored, why: string): void => {
-    const controller = reader.held.get(stored);
-    if (!release(reader, stored)) return;
+  const lose = (reader: Reader, stored: Stored, delivery: AbortController, why: string): void => {
+    if (!release(reader, stored, delivery)) return;
     backlog.giveBack(stored, 0);
     wakeAll();
-    controller?.abort(new MillraceError("closed", `${service}: delivery ${name}/${stored.place} is lost: ${why}`, { service }));
+    delivery.abort(new MillraceError("closed", `${service}: delivery ${name}/${stored.place} is lost: ${why}`, { service }));
   };
 
   const deliver = (reader: Reader, stored: Stored): Delivery => {
@@ -114,7 +114,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     let stopLease = (): void => {};
     const lease = (ms: number): void => {
       stopLease();
-      stopLease = clock.timeout(ms, () => lose(reader, stored, "its lease is over"));
+      stopLease = clock.timeout(ms, () => lose(reader, stored, controller, "its lease is over"));
     };
     if (leaseMs !== undefined) {
       lease(leaseMs);
@@ -123,7 +123,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     const settle = (then: () => void): Promise<void> =>
       once(() => {
         ready(undefined);
-        if (!release(reader, stored)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
+        if (!release(reader, stored, controller)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
         stopLease();
         then();
         wakeAll();
@@ -149,7 +149,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
         : {
             async extend(ms: number) {
               wholeNumber(`${service}: extend`, "ms", ms, 1);
-              if (!reader.held.has(stored)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
+              if (reader.held.get(stored) !== controller) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
               lease(ms);
             },
           }),
@@ -180,7 +180,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
   async function* open({ signal, drain, maxInFlight }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     const leave = (): void => {
       reader.forget();
-      for (const stored of reader.held.keys()) lose(reader, stored, "its reader has left");
+      for (const [stored, delivery] of [...reader.held]) lose(reader, stored, delivery, "its reader has left");
     };
     const drained = (): void => {
       reader.drained = true;
