@@ -87,6 +87,7 @@ export { advanceMarks, checkSteps } from "./kinds/marks.ts";
 // Queues: messages written and read, options checked, each delivery settled once.
 export { messageOf, readMessage, writeMessage } from "./kinds/envelope.ts";
 export { checkOpen, checkSend, settleOnce } from "./kinds/queue.ts";
+export { Watermark } from "./kinds/watermark.ts";
 
 // Vector stores: what every store refuses, filters, scores, and two rankings as one.
 export { candidates, compareIds, fuseRanks, rankConstant } from "./kinds/rank-fusion.ts";

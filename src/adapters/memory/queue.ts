@@ -180,7 +180,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
   async function* open({ signal, drain, maxInFlight }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     const leave = (): void => {
       reader.forget();
-      for (const [stored, delivery] of [...reader.held]) lose(reader, stored, delivery, "its reader has left");
+      for (const [stored, delivery] of reader.held) lose(reader, stored, delivery, "its reader has left");
     };
     const drained = (): void => {
       reader.drained = true;
