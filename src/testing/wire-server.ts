@@ -200,7 +200,7 @@ async function follow(response: ServerResponse, answer: WireAnswer): Promise<voi
 }
 
 /** A client that hears of the break in the same breath may drop what came before it, as Bun's does: it is given a moment. */
-const settleMs = 5;
+const settleMs = 20;
 
 /** What is sent before the fault. */
 function faultless(frames: readonly Uint8Array[], fault: WireFault | undefined): readonly Uint8Array[] {

@@ -26,12 +26,15 @@ export interface SseDecoder {
   readonly length: number;
 }
 
+/** May stand at the beginning, and is part of nothing. */
+const byteOrderMark = "\ufeff";
 const cr = "\r";
 const lf = "\n";
 
 /** Starts a stream. */
 export function sseDecoder(): SseDecoder {
-  const decoder = new TextDecoder(); // drops a byte order mark, and joins what was cut within a character
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // joins what was cut within a character
+  let isFirst = true;
   let text = "";
   let from = 0;
   let nextCr = -1; // what there is none of any more is not searched again: few texts have both
@@ -69,6 +72,10 @@ export function sseDecoder(): SseDecoder {
   return {
     push(bytes) {
       text = decoder.decode(bytes, { stream: true });
+      if (isFirst && text !== "") {
+        isFirst = false;
+        if (text.startsWith(byteOrderMark)) text = text.slice(1); // here, as Deno's decoder drops later ones too
+      }
       from = afterCr && text.startsWith(lf) ? 1 : 0;
       if (text !== "") afterCr = text.endsWith(cr);
       nextCr = text.indexOf(cr);

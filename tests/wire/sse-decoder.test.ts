@@ -89,6 +89,11 @@ test("the length of an event is that of its lines, comments among them; of one t
   expect(everyCut(": 345\r\ndata: 78\r\n\r\n: 3\n\nda\nta").lengths).toEqual([13, 4]);
 });
 
+test("a byte order mark is left out at the beginning alone", () => {
+  const { events } = everyCut("\ufeffdata: 1\ufeff\n\n\ufeffdata: 2\n\ndata: 3\n\n");
+  expect(events.map(({ data }) => data)).toEqual(["1\ufeff", "3"]);
+});
+
 test("any bytes decode to the same however they are cut", () => {
   const piece = fc.constantFrom("data: 1", "data:", "data", "event: x", "event", ": c", ":", "a:b", "é", "\ufeff", "\n", "\r", "\r\n", "\n\n", "\r\n\r\n");
   const stream = fc.oneof(fc.array(piece, { maxLength: 30 }).map((all) => new TextEncoder().encode(all.join(""))), fc.uint8Array({ maxLength: 40 }));
