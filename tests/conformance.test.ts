@@ -37,7 +37,7 @@ describe.each(providers)("$adapter is right when", (provider) => {
 /** Cases that official clients end by themselves, so that nobody needs to lose patience. */
 const quick = new Set(["the stream ends between events", "an event holds broken JSON", "401", "a redirect to another origin"]);
 
-describe.skipIf(!isNode).each(providers)("the official client of $voice.name does what the matrix says when", (provider) => {
+describe.skipIf(!isNode).each(providers)(`the official client of $voice.name does what the matrix says${isNode ? "" : " (skipped: the matrix has them on Node)"} when`, (provider) => {
   const written = rows.filter(({ service }) => service === provider.voice.name);
   const version = versionOf(provider.client);
 

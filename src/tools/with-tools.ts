@@ -17,6 +17,7 @@ import type { Context, Processor } from "../core/processor.ts";
 import type { OpenedTools, Tool, ToolSource } from "../kinds/tool.ts";
 import { collect } from "../wire/collect.ts";
 import { heard } from "../wire/heard.ts";
+import { openCalls } from "./history-turns.ts";
 import { calledParts, type CallSettings, type ToolEvent } from "./tool-call.ts";
 
 /** Of the tool loop. */
@@ -108,7 +109,7 @@ async function* toolLoop(settings: LoopSettings, input: AsyncIterable<Part>, con
       } catch (error) {
         throw acted ? notAgain(error) : error;
       }
-      const calls = openCalls(said);
+      const calls = callsToRun(said);
       if (calls.length === 0) return;
       if (turn === maxTurns) {
         const names = [...new Set(calls.map(({ name }) => name.slice(0, 64)))].join(", ");
@@ -151,9 +152,8 @@ function resultOf(part: Part): string | undefined {
 }
 
 /** The calls of a turn that nobody has answered, if the turn ended so that they may be run. */
-function openCalls(said: readonly Part[]): ToolCallPart[] {
-  const answered = new Set(said.flatMap((part) => (part.kind === "toolResult" ? [part.id] : [])));
-  const calls = said.filter((part) => part.kind === "toolCall" && part.substream === "" && !answered.has(part.id)) as ToolCallPart[];
+function callsToRun(said: readonly Part[]): ToolCallPart[] {
+  const calls = openCalls(said.filter(({ substream }) => substream === ""));
   if (calls.length === 0) return calls;
   const end = said.findLast((part) => part.kind === "finish");
   if (end?.reason === "length") throw new MillraceError("truncated", "withTools: the turn was cut after a tool call, which is not run");
