@@ -56,7 +56,7 @@ for (const { voice, typed, model } of speakers) {
       return await run(model(server.url), "Hi").collect();
     };
 
-    test.skipIf(typed === undefined)("says what the service says, byte for byte", () => expect(voice.frames(texts)).toEqual(typed));
+    test.skipIf(typed === undefined)(`says what the service says, byte for byte${typed === undefined ? " (skipped: no fixture of its own to hold it against; it is that of Chat Completions behind one chunk)" : ""}`, () => expect(voice.frames(texts)).toEqual(typed));
 
     test("texts are heard as they were said", async () => expect((await said(voice.frames(texts))).map(shown)).toEqual([...texts, "stop"]));
 
