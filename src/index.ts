@@ -83,6 +83,8 @@ export { isReset } from "./core/reset.ts";
 export { resumable, type ResumableProcessor, type Resumption } from "./core/resumable.ts";
 export { run } from "./core/run.ts";
 export type { RunOptions } from "./core/scope.ts";
+export { type AnswerOptions, answerCalls } from "./delivery/answer-calls.ts";
+export { call, type CallOptions } from "./delivery/call.ts";
 export { deliveryOf } from "./delivery/current.ts";
 export type { DeadLetter, DeadLetters, DeadMessage } from "./delivery/dead-letter.ts";
 export type { WorkerCounters, WorkerEvent } from "./delivery/events.ts";

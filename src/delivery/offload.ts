@@ -13,6 +13,7 @@ import type { Part } from "../core/part.ts";
 import type { BlobStore } from "../kinds/blob-store.ts";
 import { requireBlobStore } from "../kinds/blob-verbs.ts";
 import { type Delivery, type Queue, type QueueOpenOptions, requireQueue } from "../kinds/queue.ts";
+import { changed } from "./changed.ts";
 
 /** Of what stands in the message: a single address of this type. */
 const mimeType = "application/vnd.millrace.offloaded+json";
@@ -80,11 +81,17 @@ export function offload(queue: Queue, store: BlobStore, options: OffloadOptions 
     if (delivery.parts.length !== 1 || part?.kind !== "uri" || part.mimeType !== mimeType || delivery.unreadable !== undefined) return delivery;
     try {
       const key = keyOf(part.uri);
-      return withParts(delivery, await read(key, signal), deleteOnAck ? () => store.delete([key]) : undefined);
+      const parts = await read(key, signal);
+      if (!deleteOnAck) return changed(delivery, { parts });
+      const ack = async (): Promise<void> => {
+        await delivery.ack();
+        await store.delete([key]).catch(ignore); // left over; the message is done with
+      };
+      return changed(delivery, { parts, ack });
     } catch (error) {
       signal.throwIfAborted();
       const known = isMillraceError(error) ? error : new MillraceError("bad_response", "offload: the store failed", { cause: error });
-      return { ...withParts(delivery, delivery.parts, undefined), unreadable: known };
+      return changed(delivery, { unreadable: known });
     }
   };
 
@@ -124,27 +131,4 @@ function partsIn(body: Uint8Array): Part[] {
   }
   if (!Array.isArray(value)) throw new MillraceError("invalid_input", "offload: the parts of a message are no array");
   return value.map((encoded) => codec.decode(encoded)).map((part) => (part.role === "system" ? derive(part, { role: "user" }) : part));
-}
-
-/** A delivery with other parts; a queue's own may have methods that a copy has not. */
-function withParts(delivery: Delivery, parts: readonly Part[], acknowledged: (() => Promise<void>) | undefined): Delivery {
-  const { id, attempt, key, messageId, correlationId, traceparent, headers, sentAtMs, signal } = delivery;
-  return {
-    id,
-    attempt,
-    ...(key === undefined ? {} : { key }),
-    ...(messageId === undefined ? {} : { messageId }),
-    parts,
-    ...(correlationId === undefined ? {} : { correlationId }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-    headers,
-    ...(sentAtMs === undefined ? {} : { sentAtMs }),
-    signal,
-    async ack() {
-      await delivery.ack();
-      await acknowledged?.().catch(ignore); // left over; the message is done with
-    },
-    nack: (options) => delivery.nack(options),
-    ...(delivery.extend === undefined ? {} : { extend: (ms) => delivery.extend?.(ms) ?? Promise.resolve() }),
-  };
 }
