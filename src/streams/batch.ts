@@ -3,8 +3,7 @@
  */
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
-import { ignore } from "../core/flow.ts";
-import type { Part } from "../core/part.ts";
+import { groupsOf } from "../core/groups.ts";
 import { sizeOf } from "../core/part-size.ts";
 import type { Processor } from "../core/processor.ts";
 import { perGroup } from "./per-group.ts";
@@ -47,59 +46,5 @@ export function batch(options: BatchOptions, processor: Processor): Processor {
     throw new MillraceError("invalid_input", "batch: needs count, bytes or maxWaitMs");
   }
   requireProcessors("batch", [processor]);
-  return perGroup("batch", processor, (input) => groupsOf(input, { count, bytes, maxWaitMs, clock }));
-}
-
-interface Limits {
-  readonly count: number;
-  readonly bytes: number;
-  readonly maxWaitMs: number | undefined;
-  readonly clock: Clock;
-}
-
-const late: unique symbol = Symbol("late");
-
-async function* groupsOf(input: AsyncIterable<Part>, { count, bytes, maxWaitMs, clock }: Limits): AsyncGenerator<readonly Part[]> {
-  const iterator = input[Symbol.asyncIterator]();
-  let pending: Promise<IteratorResult<Part>> | undefined;
-  let group: Part[] = [];
-  let size = 0;
-  let startedMs = 0;
-  const flush = (): readonly Part[] => {
-    const full = group;
-    group = [];
-    size = 0;
-    return full;
-  };
-  try {
-    for (;;) {
-      pending ??= iterator.next();
-      const left = group.length === 0 || maxWaitMs === undefined ? undefined : startedMs + maxWaitMs - clock.now();
-      const next = left === undefined ? await pending : await within(pending, left, clock);
-      if (next === late) {
-        yield flush();
-        continue;
-      }
-      pending = undefined;
-      if (next.done === true) break;
-      const weight = bytes === Infinity ? 0 : sizeOf(next.value);
-      if (group.length > 0 && size + weight > bytes) yield flush();
-      if (group.length === 0) startedMs = clock.now();
-      group.push(next.value);
-      size += weight;
-      if (group.length >= count || size >= bytes) yield flush();
-    }
-    if (group.length > 0) yield flush();
-  } finally {
-    pending?.catch(ignore);
-    await iterator.return?.();
-  }
-}
-
-/** A read, or `late`; the read goes on either way. One timer a read, gone when it has settled. */
-function within<T>(read: Promise<T>, ms: number, clock: Clock): Promise<T | typeof late> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.timeout(ms, () => resolve(late));
-    read.then(resolve, reject).finally(cancel);
-  });
+  return perGroup("batch", processor, (input) => groupsOf(input, { count, bytes, sizeOf, maxWaitMs, clock }));
 }

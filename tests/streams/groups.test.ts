@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, test } from "vitest";
 import { batch, buffer, bytes, type Context, each, filter, interleave, isMillraceError, isolate, isText, merge, MillraceError, parallel, type Part, pipe, type Processor, route, run, skip, take, tap, text, window } from "../../src/index.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { groupsOf } from "../../src/core/groups.ts";
 import { fakeClock, watchedSource } from "../../src/testing/index.ts";
 import { gate, opaque, passing, soon, texts, textsOf, turns } from "./support.ts";
 
@@ -49,6 +51,42 @@ describe("S45: batch", () => {
     })();
     await expect(reading).rejects.toBe("E");
     expect(seen).toEqual(["[01]"]);
+  });
+
+  test("an abort between two parts of a group is no end of it: the open group goes nowhere", async () => {
+    const controller = new AbortController();
+    const groups: string[] = [];
+    const stage: Processor = async function* (input) {
+      const limits = { count: 10, bytes: Infinity, sizeOf: () => 1, maxWaitMs: undefined, clock: systemClock };
+      for await (const group of groupsOf(input, limits)) groups.push(texts(group).join(""));
+      yield text("whole");
+    };
+    // the part is on its way when the abort comes, so nobody is waiting for the source then
+    const source: AsyncIterable<Part> = {
+      [Symbol.asyncIterator]: () => ({
+        next() {
+          queueMicrotask(() => queueMicrotask(() => controller.abort("enough")));
+          return Promise.resolve({ value: text("a"), done: false });
+        },
+      }),
+    };
+    await expect(run(stage, source, { signal: controller.signal }).collect()).rejects.toBe("enough");
+    await turns();
+    expect(groups).toEqual([]);
+  });
+
+  test("one timer a group, however its parts come, and none for a group whose parts are all there", async () => {
+    const clock = fakeClock();
+    let timers = 0;
+    const counting = { ...clock, timeout: (ms: number, fire: () => void) => { timers += 1; return clock.timeout(ms, fire); } };
+    const late = async function* (): AsyncGenerator<string> {
+      for (const word of ["a", "b", "c", "d", "e"]) { await turns(1); yield word; }
+    };
+    const stage = batch({ count: 3, maxWaitMs: 50, clock: counting }, join);
+    expect(await textsOf(stage, ["a", "b", "c", "d", "e", "f"])).toEqual(["[abc]", "[def]"]);
+    expect(timers).toBe(0);
+    expect(texts(await run(stage, late()).collect())).toEqual(["[abc]", "[de]"]);
+    expect([timers, clock.pending]).toEqual([2, 0]);
   });
 
   test("leaving in the middle of a group closes the processor that runs on it", async () => {
