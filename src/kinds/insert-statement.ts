@@ -6,7 +6,7 @@
  */
 import { invalidOption } from "../core/errors.ts";
 import { quotedName } from "./sql-text.ts";
-import { toArrayText, toHex, toJsonText, toSqlText } from "./sql-values.ts";
+import { toArrayText, toHex, toJsonArrayText, toJsonText, toSqlText } from "./sql-values.ts";
 
 /** What happens to a row that is there already. */
 export interface InsertConflict {
@@ -65,7 +65,7 @@ export function insertStatement(who: string, { table, schema, types, conflict }:
     table: name,
     text: `insert into ${name} (${columns.map(({ quoted }) => quoted).join(", ")}) select ${values} from unnest(${arrays}) as part (${places.join(", ")})${onConflict(who, conflict, Object.keys(types))}`,
     encoders: columns.map(({ type }) => encoderOf(type)),
-    valuesOf: (rows) => columns.map((_, at) => toArrayText(rows.map(({ texts }) => texts[at] ?? null))),
+    valuesOf: (rows) => columns.map(({ type }, at) => (isJson(type) ? toJsonArrayText : toArrayText)(columnOf(rows, at))),
     roundsOf(rows) {
       if (keyed === undefined) return [rows];
       const rounds: { readonly key: string; readonly row: EncodedRow }[][] = [];
@@ -83,13 +83,23 @@ export function insertStatement(who: string, { table, schema, types, conflict }:
   };
 }
 
+function columnOf(rows: readonly EncodedRow[], at: number): (string | null)[] {
+  const column: (string | null)[] = [];
+  for (const { texts } of rows) column.push(texts[at] ?? null);
+  return column;
+}
+
 /** A table's name, quoted, with its schema before it. */
 export function tableName(who: string, table: string, schema: string | undefined): string {
   return (schema === undefined ? "" : `${quotedName(who, "schema", schema)}.`) + quotedName(who, "table", table);
 }
 
+function isJson(type: string): boolean {
+  return type === "json" || type === "jsonb";
+}
+
 function encoderOf(type: string): (who: string, value: unknown) => string | null {
-  if (type === "json" || type === "jsonb") return toJsonText;
+  if (isJson(type)) return toJsonText;
   if (type === "bytea") return toBytesText;
   return toSqlText;
 }

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { json } from "../core/constructors.ts";
 import { invalidOption, isMillraceError, MillraceError, wholeNumber } from "../core/errors.ts";
+import { groupsOf } from "../core/groups.ts";
 import type { JsonValue, Part } from "../core/part.ts";
+import { roughSizeOf } from "../core/part-size.ts";
 import type { Context, Processor } from "../core/processor.ts";
-import { batch as batched } from "../streams/batch.ts";
 import { buffer } from "../streams/buffer.ts";
 import { each } from "../streams/each.ts";
 import { pipe } from "../streams/pipe.ts";
@@ -85,7 +86,7 @@ const batchBytes = 8_388_608;
  */
 export function insert(sql: SqlDatabase, options: InsertOptions): Processor {
   requireSqlDatabase("insert", sql);
-  const { table, schema, conflict, match = () => true, batch = 1_000, maxWaitMs = 1_000, atomic = false, clock } = options;
+  const { table, schema, conflict, match = () => true, batch = 1_000, maxWaitMs = 1_000, atomic = false, clock = systemClock } = options;
   const columns = Object.entries(options.columns ?? {});
   for (const [name, column] of columns) if (typeof column?.value !== "function") throw invalidOption("insert", `value of ${name}`, "a function", column?.value);
   if (typeof match !== "function") throw invalidOption("insert", "match", "a function", match);
@@ -94,7 +95,7 @@ export function insert(sql: SqlDatabase, options: InsertOptions): Processor {
   wholeNumber("insert", "maxWaitMs", maxWaitMs, 1);
   const statement = insertStatement("insert", { table, schema, types: Object.fromEntries(columns.map(([name, { type }]) => [name, type])), conflict });
   const encoders = columns.map(([name, { value }], at) => ({ who: `column ${name}`, value, toText: statement.encoders[at] ?? toSqlText }));
-  const limits = { count: batch, bytes: batchBytes, maxWaitMs, ...(clock === undefined ? {} : { clock }) };
+  const limits = { count: batch, bytes: batchBytes, sizeOf: roughSizeOf, maxWaitMs, clock };
   const encode = (part: Part, ordinal: number): EncodedRow => {
     const texts: (string | null)[] = [];
     for (const { who, value, toText } of encoders) {
@@ -109,35 +110,37 @@ export function insert(sql: SqlDatabase, options: InsertOptions): Processor {
     return { ordinal, texts };
   };
 
-  return async function* insert(input: AsyncIterable<Part>, context?: Context): AsyncGenerator<Part> {
-    const call = { signal: context?.signal };
-    const groups = new WeakMap<Part, Group>();
-    let transaction: OpenTransaction | undefined;
+  /** One part for each group, which stands for it between the two stages. */
+  const groups = new WeakMap<Part, Group>();
+  const gather = async function* insert(input: AsyncIterable<Part>): AsyncGenerator<Part> {
     let encoded = 0;
-    /** One part for each group, which stands for it between the two stages. */
-    const gather = async function* (group: AsyncIterable<Part>): AsyncGenerator<Part> {
-      const gathered: Group = { parts: [], rows: [] };
-      for await (const part of group) {
-        gathered.parts.push(part);
-        if (match(part)) gathered.rows.push(encode(part, encoded + gathered.rows.length));
-      }
-      encoded += gathered.rows.length;
+    for await (const parts of groupsOf(input, limits)) {
+      const rows: EncodedRow[] = [];
+      for (const part of parts) if (match(part)) rows.push(encode(part, encoded + rows.length));
+      encoded += rows.length;
       const sign = json(null);
-      groups.set(sign, gathered);
+      groups.set(sign, { parts, rows });
       yield sign;
-    };
-    const store = async (sign: Part): Promise<readonly Part[]> => {
-      const { parts, rows } = groups.get(sign) ?? { parts: [], rows: [] };
-      if (rows.length > 0 && atomic) {
-        transaction ??= await openTransaction(sql, call);
-        await storeInside(transaction.session, statement, rows);
-      } else if (rows.length > 0) {
-        await storeBatch(sql, statement, rows, call);
-      }
+    }
+  };
+  const storing = (store: (rows: readonly EncodedRow[], signal: AbortSignal | undefined) => Promise<void>): Processor => {
+    const storeGroup = async (sign: Part, { signal }: Context): Promise<readonly Part[]> => {
+      const { parts, rows } = groups.get(sign) ?? { parts: [sign], rows: [] };
+      if (rows.length > 0) await store(rows, signal);
       return parts;
     };
+    return pipe(gather, buffer(1), each(storeGroup, { name: "insert" }));
+  };
+  if (!atomic) return storing((rows, signal) => storeBatch(sql, statement, rows, { signal }));
+
+  return async function* insert(input: AsyncIterable<Part>, context?: Context): AsyncGenerator<Part> {
+    let transaction: OpenTransaction | undefined;
+    const store = async (rows: readonly EncodedRow[]): Promise<void> => {
+      transaction ??= await openTransaction(sql, { signal: context?.signal });
+      await storeInside(transaction.session, statement, rows);
+    };
     try {
-      yield* pipe(batched(limits, gather), buffer(1), each(store))(input, context);
+      yield* storing(store)(input, context);
       await transaction?.commit();
     } finally {
       await transaction?.rollBack();
@@ -147,6 +150,6 @@ export function insert(sql: SqlDatabase, options: InsertOptions): Processor {
 
 /** What is stored at once, and what goes on then. */
 interface Group {
-  readonly parts: Part[];
-  readonly rows: EncodedRow[];
+  readonly parts: readonly Part[];
+  readonly rows: readonly EncodedRow[];
 }

@@ -178,6 +178,14 @@ await onDatabases("insert", (database) => {
     expect(await stored(table)).toEqual(numbers(6));
   });
 
+  test("a batch holds no more than 8 MiB of content, whatever is stored of it", async () => {
+    const table = await made("n serial, words text");
+    const large = "x".repeat(3_000_000);
+    const parts = [json({ deep: [large] }), text(large), image(new Uint8Array(3_000_000)), json(large), text("a")];
+    await run(insert(database.sql, { table, columns: { words: { type: "text", value: (part) => part.kind } } }), parts).collect();
+    expect((await database.rows(`select count(*) as rows from ${table} group by xmin::text order by min(n)`)).map(({ rows }) => rows)).toEqual(["2", "3"]);
+  });
+
   test("a batch that does not fill up is stored after maxWaitMs", async () => {
     const table = await made("n serial, words text");
     const clock = fakeClock();
