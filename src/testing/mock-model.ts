@@ -121,19 +121,15 @@ async function* answer(mock: Mock, input: AsyncIterable<Part>, context: Context 
   const { clock = systemClock, deltaMs = 0 } = options;
   const signal = context?.signal;
   signal?.throwIfAborted();
-  const stop = new AbortController();
-  const abort = (): void => stop.abort(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  let leave = (): void => {};
+  const turn = life.begin(signal);
   let call: Recorded | undefined;
   const said = { text: "", reasoning: "", bytes: 0 };
   try {
-    leave = life.enter((reason) => stop.abort(reason));
-    const parts = await collect(input, stop.signal);
+    const parts = await collect(input, turn.signal);
     if (spokenParts(name, parts, options.systemParts ?? "refuse", () => true).length === 0) return;
-    call = { turn: calls.length + 1, input: parts, text: textOf(parts), asked: askedOf(context), signal: stop.signal, delivered: 0, outcome: "running" };
+    call = { turn: calls.length + 1, input: parts, text: textOf(parts), asked: askedOf(context), signal: turn.signal, delivered: 0, outcome: "running" };
     calls.push(call);
-    const events = await heard(eventsOf(mock, call), stop.signal);
+    const events = await heard(eventsOf(mock, call), turn.signal);
     const usageBefore = tokens(sentTexts(parts).join(""));
     const usage = (): Usage => ({
       inputTokens: usageBefore,
@@ -149,12 +145,12 @@ async function* answer(mock: Mock, input: AsyncIterable<Part>, context: Context 
     let reason: FinishReason = "stop";
     let ids = 0;
     for (const event of events) {
-      if (isMarker(event, "waitMs")) await clock.sleep(event.waitMs, stop.signal);
-      else if (isMarker(event, "stall")) await heard(new Promise<never>(() => {}), stop.signal);
+      if (isMarker(event, "waitMs")) await clock.sleep(event.waitMs, turn.signal);
+      else if (isMarker(event, "stall")) await heard(new Promise<never>(() => {}), turn.signal);
       else if (isMarker(event, "error")) throw broken(event.error);
       else if (isMarker(event, "truncate")) throw broken(new MillraceError("truncated", `${name}: the answer ended without its terminal event`, { service: name }));
       else {
-        if (deltaMs > 0) await clock.sleep(deltaMs, stop.signal);
+        if (deltaMs > 0) await clock.sleep(deltaMs, turn.signal);
         let part: Part;
         if (typeof event === "string") part = text(event, { role: "assistant" });
         else if (isMarker(event, "reasoning")) part = text(event.reasoning, { role: "assistant", substream: "reasoning" });
@@ -164,7 +160,7 @@ async function* answer(mock: Mock, input: AsyncIterable<Part>, context: Context 
           part = toolCall({ id, name: tool, arguments: args });
         } else if (isMarker(event, "finish")) part = finish({ reason: event.finish, model: name, usage: event.usage ?? usage(), ...(event.rawReason === undefined ? {} : { rawReason: event.rawReason }) });
         else part = event;
-        stop.signal.throwIfAborted();
+        turn.signal.throwIfAborted();
         if (part.kind === "toolCall") reason = "tool_calls";
         count(said, part);
         if (part.kind === "finish") {
@@ -174,19 +170,18 @@ async function* answer(mock: Mock, input: AsyncIterable<Part>, context: Context 
         }
         call.delivered += 1;
         yield part;
-        stop.signal.throwIfAborted();
+        turn.signal.throwIfAborted();
       }
     }
     call.outcome = "complete";
     call.delivered += 1;
     yield finish({ reason, model: name, usage: usage() });
   } catch (error) {
-    if (call !== undefined) call.outcome = stop.signal.aborted ? "left" : "failed";
-    throw stop.signal.aborted ? stop.signal.reason : error;
+    if (call !== undefined) call.outcome = turn.signal.aborted ? "left" : "failed";
+    throw turn.signal.aborted ? turn.signal.reason : error;
   } finally {
     if (call?.outcome === "running") call.outcome = "left";
-    signal?.removeEventListener("abort", abort);
-    leave();
+    turn.leave();
   }
 }
 

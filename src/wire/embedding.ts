@@ -36,32 +36,27 @@ export type Embed = (texts: readonly string[], context?: { readonly signal?: Abo
 
 /** Makes the function that asks. The first failure ends the other requests; none is left running. */
 export function embedding(protocol: EmbeddingProtocol, settings: EmbeddingSettings): Embed {
-  return async (texts, context = {}) => {
-    const { signal } = context;
+  return async (texts, { signal } = {}) => {
     signal?.throwIfAborted();
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(signal?.reason);
-    const leave = settings.life.enter((reason) => stop.abort(reason));
-    signal?.addEventListener("abort", abort, { once: true });
+    const call = settings.life.begin(signal);
     try {
       const batches = batchesOf(protocol, texts);
       const vectors: Float32Array[][] = [];
       let next = 0;
       const work = async (): Promise<void> => {
-        for (let at = next++; at < batches.length; at = next++) vectors[at] = await request(protocol, settings, batches[at] ?? [], stop.signal);
+        for (let at = next++; at < batches.length; at = next++) vectors[at] = await request(protocol, settings, batches[at] ?? [], call.signal);
       };
       const workers = Array.from({ length: Math.min(settings.concurrency, batches.length) }, () =>
         work().catch((error: unknown) => {
-          if (!stop.signal.aborted) stop.abort(error); // the first failure counts, the rest only follow
-          throw stop.signal.reason;
+          if (!call.signal.aborted) call.abort(error); // the first failure counts, the rest only follow
+          throw call.signal.reason;
         }),
       );
       await Promise.allSettled(workers); // none is left running
-      if (stop.signal.aborted) throw stop.signal.reason;
+      if (call.signal.aborted) throw call.signal.reason;
       return vectors.flat();
     } finally {
-      signal?.removeEventListener("abort", abort);
-      leave();
+      call.leave();
     }
   };
 }

@@ -38,30 +38,25 @@ export function givenUpCalls({ service, timeoutMs, clock, closing }: CallsOption
   const life = lifetime(service, closing);
   return {
     async run(what, work, signal) {
-      const stop = new AbortController();
-      const leave = life.enter((reason) => stop.abort(reason));
-      const abort = (): void => stop.abort(signal?.reason);
-      signal?.addEventListener("abort", abort, { once: true });
-      if (signal?.aborted === true) abort();
-      const late = (): void => stop.abort(new MillraceError("timeout", `${service}: ${what}: no answer in ${timeoutMs} ms`, { service, phase: "idle" }));
+      const running = life.begin(signal);
+      const late = (): void => running.abort(new MillraceError("timeout", `${service}: ${what}: no answer in ${timeoutMs} ms`, { service, phase: "idle" }));
       const call: Call = {
-        signal: stop.signal,
+        signal: running.signal,
         async request(send) {
-          stop.signal.throwIfAborted();
+          running.signal.throwIfAborted();
           const cancel = clock.timeout(timeoutMs, late);
           try {
-            return await heard(send(), stop.signal);
+            return await heard(send(), running.signal);
           } finally {
             cancel();
           }
         },
       };
       try {
-        stop.signal.throwIfAborted();
-        return await heard(work(call), stop.signal);
+        running.signal.throwIfAborted();
+        return await heard(work(call), running.signal);
       } finally {
-        signal?.removeEventListener("abort", abort);
-        leave();
+        running.leave();
       }
     },
     close: life.close,

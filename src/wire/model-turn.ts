@@ -87,19 +87,15 @@ export async function* modelTurn<Body>(
   const { service } = protocol;
   const signal = context?.signal;
   signal?.throwIfAborted();
-  const stop = new AbortController(); // one a call: signals that live long gather no listeners
-  const abort = (): void => stop.abort(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  let leave = (): void => {};
+  const turn = settings.life.begin(signal);
   let exchange: Exchange | undefined;
   let events: AnswerEvents | undefined;
   try {
-    leave = settings.life.enter((reason) => stop.abort(reason));
-    const parts = await collect(input, stop.signal);
+    const parts = await collect(input, turn.signal);
     const asked = askedOf(context);
     const body = protocol.toBody(parts, asked);
     if (body === undefined) return;
-    const sender = await heard(protocol.prepare(stop.signal), stop.signal);
+    const sender = await heard(protocol.prepare(turn.signal), turn.signal);
     const texts = (): string[] => [...sentTexts(parts), ...(settings.system === undefined ? [] : [settings.system])];
     const redact = redaction({ secrets: sender.secrets, sent: texts });
     const eventOf = sender.eventOf?.bind(sender);
@@ -112,13 +108,13 @@ export async function* modelTurn<Body>(
       errorOf: (error) => protocol.errorOf(error, redact),
     });
     exchange = call;
-    stop.signal.addEventListener("abort", () => call.fail(stop.signal.reason), { once: true });
-    if (stop.signal.aborted) call.fail(stop.signal.reason);
+    turn.signal.addEventListener("abort", () => call.fail(turn.signal.reason), { once: true });
+    if (turn.signal.aborted) call.fail(turn.signal.reason);
 
     const reader = protocol.reader(redact);
     const delivered = { parts: 0, text: "" };
     const faultOf = (error: unknown): unknown => {
-      if (stop.signal.aborted) return stop.signal.reason;
+      if (turn.signal.aborted) return turn.signal.reason;
       const reason = call.failure?.reason ?? error;
       const fault = isMillraceError(reason) ? reason : (protocol.errorOf(reason, redact) ?? reason);
       if (delivered.parts === 0) return fault;
@@ -152,18 +148,18 @@ export async function* modelTurn<Body>(
         if (reader.steps !== steps) call.progressed();
         steps = reader.steps;
       } catch (error) {
-        if (reader.complete && !stop.signal.aborted) break;
+        if (reader.complete && !turn.signal.aborted) break;
         throw faultOf(error);
       }
       for (const part of made) {
-        if (stop.signal.aborted) throw stop.signal.reason;
+        if (turn.signal.aborted) throw turn.signal.reason;
         if (!isReserved(part)) delivered.parts += 1; // a status is no content: the call may still be made again
         if (part.kind === "text" && part.substream === "") delivered.text += part.text;
         yield part;
       }
     }
     // Clients end an aborted stream as if it were whole.
-    if (stop.signal.aborted) throw stop.signal.reason;
+    if (turn.signal.aborted) throw turn.signal.reason;
     if (call.failure !== undefined && !reader.complete) throw faultOf(call.failure.reason);
     let last: readonly Part[] | undefined;
     try {
@@ -176,14 +172,13 @@ export async function* modelTurn<Body>(
       throw faultOf(error);
     }
     for (const part of last) {
-      if (stop.signal.aborted) throw stop.signal.reason;
+      if (turn.signal.aborted) throw turn.signal.reason;
       call.pause();
       yield part;
     }
     await call.drain();
   } finally {
-    signal?.removeEventListener("abort", abort);
-    leave();
+    turn.leave();
     exchange?.close();
     events?.close();
   }

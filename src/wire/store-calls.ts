@@ -81,16 +81,12 @@ export function storeCalls<Client>(protocol: StoreProtocol<Client>, settings: St
     );
   return {
     async run(work, { signal } = {}) {
-      const stop = new AbortController();
-      const abort = (): void => stop.abort(signal?.reason);
-      const leave = life.enter((reason) => stop.abort(reason));
+      const call = life.begin(signal);
       try {
-        signal?.throwIfAborted();
-        signal?.addEventListener("abort", abort, { once: true });
-        return await work(askUntil(stop.signal), stop.signal);
+        call.signal.throwIfAborted();
+        return await work(askUntil(call.signal), call.signal);
       } finally {
-        signal?.removeEventListener("abort", abort);
-        leave();
+        call.leave();
       }
     },
     close: life.close,

@@ -53,21 +53,17 @@ export function tokenCounting<Body>(
   const { service } = protocol;
   return async (parts, { signal } = {}) => {
     signal?.throwIfAborted();
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(signal?.reason);
-    const leave = life.enter((reason) => stop.abort(reason));
-    signal?.addEventListener("abort", abort, { once: true });
+    const call = life.begin(signal);
     try {
       const body = protocol.toBody(parts);
       if (body === undefined) return 0;
       const sent = (): string[] => [...sentTexts(parts), ...(system === undefined ? [] : [system])];
-      const tokens = protocol.tokensIn(await jsonRequest(protocol, { firstPartMs, clock, fetch }, { body, sent }, stop.signal));
+      const tokens = protocol.tokensIn(await jsonRequest(protocol, { firstPartMs, clock, fetch }, { body, sent }, call.signal));
       const count = countOf(tokens);
       if (count === undefined) throw new MillraceError("bad_response", `${service}: answered ${received(tokens)} where a number of tokens was expected`, { service });
       return count;
     } finally {
-      signal?.removeEventListener("abort", abort);
-      leave();
+      call.leave();
     }
   };
 }

@@ -95,22 +95,17 @@ export function mcpTools(options: McpToolsOptions): McpTools {
 
   /** Does something with a limit of time, and undone by the signal and the end of all this. */
   const within = async <T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    const controller = new AbortController();
-    const leave = life.enter((reason) => controller.abort(reason));
-    const abort = (): void => controller.abort(signal?.reason);
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    const call = life.begin(signal);
     const late = new MillraceError("timeout", `${service}: ${server}: no list of tools for ${connectMs} ms`, { service, phase: "connect" });
-    const cancel = clock.timeout(connectMs, () => controller.abort(late));
-    const working = work(controller.signal);
+    const cancel = clock.timeout(connectMs, () => call.abort(late));
+    const working = work(call.signal);
     busy.add(working);
     try {
       return await working;
     } finally {
       busy.delete(working);
       cancel();
-      leave();
-      signal?.removeEventListener("abort", abort);
+      call.leave();
     }
   };
   const toTool = (connection: Connection, tool: ListedTool, ended: () => unknown): Tool => ({
