@@ -48,8 +48,8 @@ export interface KeySource {
 export interface KeyOptions {
   readonly who: string;
   readonly apiKey?: ApiKey | undefined;
-  /** Variable of the environment that is read when there is no option. */
-  readonly variable: string;
+  /** Variable of the environment that is read when there is no option. @default none is */
+  readonly variable?: string;
   /** Used when there is none at all; without it, that is `missing_config`. */
   readonly otherwise?: string;
 }
@@ -63,7 +63,7 @@ export function keySource({ who, apiKey, variable, otherwise }: KeyOptions): Key
     async get(signal) {
       signal?.throwIfAborted();
       const key = typeof apiKey === "function" ? await heard(Promise.resolve().then(apiKey), signal) : (apiKey ?? environment(variable) ?? otherwise);
-      if (key === undefined) throw new MillraceError("missing_config", `${who}: needs an apiKey, as option or in ${variable}`);
+      if (key === undefined) throw new MillraceError("missing_config", `${who}: needs an apiKey${variable === undefined ? "" : `, as option or in ${variable}`}`);
       if (typeof key !== "string" || key === "" || !isHeaderValue(key)) {
         throw new MillraceError("missing_config", `${who}: the apiKey must be text on one line`);
       }
@@ -77,7 +77,8 @@ interface ProcessLike {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-function environment(variable: string): string | undefined {
+function environment(variable: string | undefined): string | undefined {
+  if (variable === undefined) return undefined;
   const { process } = globalThis as { readonly process?: ProcessLike };
   return process?.env?.[variable] || undefined;
 }

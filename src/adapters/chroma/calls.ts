@@ -110,7 +110,7 @@ interface Kept {
 
 function own(service: string, { apiKey, headers, ...address }: ChromaAddress): Lend {
   const sdk = lazyClient({ service, install: "chromadb@^3.5", open: () => import("chromadb") });
-  const key = apiKey === undefined ? undefined : keySource({ who: service, apiKey, variable: "" });
+  const key = apiKey === undefined ? undefined : keySource({ who: service, apiKey });
   const idle: Kept[] = [];
   return async (signal) => {
     const { ChromaClient } = await sdk.get(signal);

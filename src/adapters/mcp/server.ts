@@ -72,7 +72,7 @@ function overHttp(who: string, url: string, maxMessageBytes: number, options: Mc
   checkedBaseUrl(who, url, "url");
   const { apiKey, fetch } = options;
   const headers = checkedHeaders(who, options.headers);
-  const key = apiKey === undefined ? undefined : keySource({ who, apiKey, variable: "its environment" });
+  const key = apiKey === undefined ? undefined : keySource({ who, apiKey });
   const server = new URL(url).host;
   const package_ = sdk();
   return {

@@ -73,7 +73,7 @@ export function weaviateConnection(service: string, options: WeaviateConnectionO
   const rest = address(service, "baseUrl", baseUrl);
   const grpc = address(service, "grpcUrl", options.grpcUrl ?? withPort(baseUrl, 50_051));
   const headers = checkedHeaders(service, options.headers);
-  const key = apiKey === undefined ? undefined : keySource({ who: service, apiKey, variable: "" });
+  const key = apiKey === undefined ? undefined : keySource({ who: service, apiKey });
   let token: string | undefined;
   // the client counts in seconds; ours come first wherever a call can be given up
   const seconds = timeoutMs / 1_000 + 1;
