@@ -10,6 +10,7 @@ import type { Fetch } from "./answer.ts";
 import { type JsonProtocol, jsonRequest } from "./json-request.ts";
 import { countOf } from "./json-shape.ts";
 import type { Lifetime } from "./lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "./model-options.ts";
 import { sentTexts, type SystemParts } from "./turn-input.ts";
 
 /** What every counter may be told. */
@@ -35,14 +36,10 @@ export interface CountingProtocol<Body> extends JsonProtocol<Body> {
 
 /** Refuses what no request could be made of, when the counter is built. */
 export function checkCountingOptions(who: string, options: CountingOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
-  const { model, system, systemParts = "refuse", firstPartMs = 1 } = options;
+  checkSystemOptions(who, options);
+  const { model, firstPartMs } = options;
   if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
-  if (system !== undefined && typeof system !== "string") throw invalidOption(who, "system", "text", system);
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
-  if (!(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
 }
 
 /** Makes the function that asks: one request a count, none where there is nothing to send. */

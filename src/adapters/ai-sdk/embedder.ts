@@ -7,7 +7,7 @@
  * @module
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import type { Embedder } from "../../kinds/embedder.ts";
 import { thrownError } from "../../wire/ai-sdk/errors.ts";
 import type { ProviderData, SpecificationVersion } from "../../wire/ai-sdk/shapes.ts";
@@ -15,6 +15,7 @@ import { type Embed, embedding } from "../../wire/embedding.ts";
 import { heard } from "../../wire/heard.ts";
 import { compact, itemsOf, shapeOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds } from "../../wire/model-options.ts";
 
 const service = "ai-sdk";
 
@@ -116,7 +117,5 @@ function checkOptions(who: string, model: AiSdkEmbeddingModel, options: AiSdkEmb
     if (value !== undefined) wholeNumber(who, name, value, 1);
   }
   const { firstPartMs } = options;
-  if (firstPartMs !== undefined && !(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
 }

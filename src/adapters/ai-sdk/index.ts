@@ -39,7 +39,7 @@
  */
 import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { reportedError, thrownError } from "../../wire/ai-sdk/errors.ts";
 import { sdkReader, streamParts } from "../../wire/ai-sdk/events.ts";
@@ -48,6 +48,7 @@ import type { ProviderData, SpecificationVersion } from "../../wire/ai-sdk/shape
 import { asking } from "../../wire/asking.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../../wire/model-options.ts";
 import { type ModelProtocol, modelTurn } from "../../wire/model-turn.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 
@@ -192,10 +193,8 @@ function checkModel(who: string, model: AiSdkModel): void {
 }
 
 function checkOptions(who: string, { specificationVersion: version }: AiSdkModel, options: AiSdkOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
-  const { system, systemParts = "refuse", output, temperature, topP, reasoning, providers } = options;
-  if (system !== undefined && typeof system !== "string") throw invalidOption(who, "system", "text", system);
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
+  checkSystemOptions(who, options);
+  const { output, temperature, topP, reasoning, providers, firstPartMs, idleMs } = options;
   if (output !== undefined && output !== "json" && typeof output?.schema !== "object") throw invalidOption(who, "output", "json or an object with a schema", output);
   if (options.maxOutputTokens !== undefined) wholeNumber(who, "maxOutputTokens", options.maxOutputTokens, 1);
   if (options.seed !== undefined) wholeNumber(who, "seed", options.seed, 0);
@@ -203,10 +202,5 @@ function checkOptions(who: string, { specificationVersion: version }: AiSdkModel
   if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
   if (reasoning !== undefined && version === "v3") throw invalidOption(who, "reasoning", "left to providerOptions for a model of specification v3", reasoning);
   if (providers !== undefined && !Array.isArray(providers)) throw invalidOption(who, "providers", "a list of names", providers);
-  for (const name of ["firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(who, { firstPartMs, idleMs });
 }

@@ -40,7 +40,7 @@
  */
 import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import type { Part } from "../../core/part.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import type { CacheControl } from "../../wire/anthropic/content.ts";
@@ -53,6 +53,7 @@ import { streamEvent } from "../../wire/anthropic/stream-event.ts";
 import { asking, type StandingAsks } from "../../wire/asking.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../../wire/model-options.ts";
 import type { ModelProtocol, TurnSettings } from "../../wire/model-turn.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 import { connection, type ConnectionOptions, requestOptions } from "./client.ts";
@@ -224,11 +225,9 @@ function choiceOf(choice: AnthropicOptions["toolChoice"]): object | undefined {
 }
 
 function checkOptions(who: string, options: AnthropicOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
-  const { model, system, systemParts = "refuse", maxOutputTokens = 4_096, thinking, maxContinuations, cache } = options;
+  checkSystemOptions(who, options);
+  const { model, maxOutputTokens = 4_096, thinking, maxContinuations, cache, connectMs, firstPartMs, idleMs } = options;
   if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
-  if (system !== undefined && typeof system !== "string") throw invalidOption(who, "system", "text", system);
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
   wholeNumber(who, "maxOutputTokens", maxOutputTokens, 1);
   if (maxContinuations !== undefined) wholeNumber(who, "maxContinuations", maxContinuations, 0);
   if (cache !== undefined && cache !== "5m" && cache !== "1h") throw invalidOption(who, "cache", "5m or 1h", cache);
@@ -238,10 +237,5 @@ function checkOptions(who: string, options: AnthropicOptions): void {
     if (budgetTokens !== undefined) wholeNumber(who, "thinking.budgetTokens", budgetTokens, minThinkingTokens);
     if (budgetTokens !== undefined && budgetTokens >= maxOutputTokens) throw invalidOption(who, "thinking.budgetTokens", `below maxOutputTokens (${maxOutputTokens})`, budgetTokens);
   }
-  for (const name of ["connectMs", "firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(who, { connectMs, firstPartMs, idleMs });
 }

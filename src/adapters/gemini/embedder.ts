@@ -7,13 +7,14 @@
  * @module
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import type { Embedder } from "../../kinds/embedder.ts";
 import { embedding } from "../../wire/embedding.ts";
 import { bodyError, clientError, type Reporting } from "../../wire/gemini/errors.ts";
 import { guardedAnswer } from "../../wire/gemini/guarded-answer.ts";
 import { compact, itemsOf, shapeOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds } from "../../wire/model-options.ts";
 import type { Redact } from "../../wire/redact.ts";
 import { connection, type ConnectionOptions, type GeminiEmbeddingsClient, type RequestOptions } from "./client.ts";
 import { checkModel } from "./model-name.ts";
@@ -72,9 +73,7 @@ export function geminiEmbedder(options: GeminiEmbedderOptions): Embedder {
   const opened = connection(who, options);
   const { batchSize = opened.isVertex ? (/gemini|maas/.test(model) ? 1 : maxVertexTexts) : maxTexts } = options;
   wholeNumber(who, "batchSize", batchSize, 1);
-  if (!(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
   const life = lifetime(service, opened.close);
   const reportingTo = (redact: Redact): Reporting => ({ service, model, redact });
   const embed = embedding(

@@ -31,7 +31,7 @@
  */
 import type { Asked, ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { asking } from "../../wire/asking.ts";
 import { type GeminiEvent, geminiReader } from "../../wire/gemini/answer-reader.ts";
@@ -41,6 +41,7 @@ import { type GeminiRequest, type GeminiSettings, toGeminiRequest } from "../../
 import { streamEvent } from "../../wire/gemini/stream-event.ts";
 import { compact } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../../wire/model-options.ts";
 import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
 import type { SystemParts } from "../../wire/turn-input.ts";
 import { connection, type ConnectionOptions, type GeminiClient } from "./client.ts";
@@ -217,20 +218,13 @@ function thinkingConfigOf(thinking: GeminiOptions["thinking"]): object | undefin
 }
 
 function checkOptions(who: string, options: GeminiOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
+  checkSystemOptions(who, options);
   checkModel(who, options.model);
-  if (options.system !== undefined && typeof options.system !== "string") throw invalidOption(who, "system", "text", options.system);
-  const { systemParts = "refuse", maxOutputTokens, temperature, topP, topK, seed } = options;
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
+  const { maxOutputTokens, temperature, topP, topK, seed, connectMs, firstPartMs, idleMs } = options;
   if (maxOutputTokens !== undefined) wholeNumber(who, "maxOutputTokens", maxOutputTokens, 1);
   if (temperature !== undefined && !(temperature >= 0 && temperature <= 2)) throw invalidOption(who, "temperature", "a number from 0 to 2", temperature);
   if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
   if (topK !== undefined) wholeNumber(who, "topK", topK, 1);
   if (seed !== undefined) wholeNumber(who, "seed", seed, -(2 ** 31), 2 ** 31 - 1);
-  for (const name of ["connectMs", "firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(who, { connectMs, firstPartMs, idleMs });
 }

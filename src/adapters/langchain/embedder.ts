@@ -4,12 +4,13 @@
  * @module
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import type { Embedder } from "../../kinds/embedder.ts";
 import { embedding } from "../../wire/embedding.ts";
 import { fieldOf } from "../../wire/error-fields.ts";
 import { itemsOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds } from "../../wire/model-options.ts";
 import { runnableError } from "./errors.ts";
 
 const service = "langchain";
@@ -65,9 +66,7 @@ export function langchainEmbedder(embeddings: LangChainEmbeddings, options: Lang
   if (kind !== "documents" && kind !== "queries") throw invalidOption(who, "texts", "documents or queries", kind);
   if (dimensions !== undefined) wholeNumber(who, "dimensions", dimensions, 1);
   wholeNumber(who, "concurrency", concurrency, 1);
-  if (!(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
   const life = lifetime(service, () => Promise.resolve());
   const embed = embedding(
     {

@@ -9,12 +9,13 @@
  */
 import type { ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError } from "../../core/errors.ts";
+import { invalidOption } from "../../core/errors.ts";
 import type { Part } from "../../core/part.ts";
 import { type Model, modelOf } from "../../kinds/model.ts";
 import { asking } from "../../wire/asking.ts";
 import { fieldOf } from "../../wire/error-fields.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../../wire/model-options.ts";
 import { type ModelProtocol, modelTurn } from "../../wire/model-turn.ts";
 import { spokenParts, type SystemParts } from "../../wire/turn-input.ts";
 import { runnableReader } from "./answer.ts";
@@ -139,22 +140,15 @@ function checkOptions(runnable: unknown, options: LangChainOptions): void {
   if (typeof fieldOf(runnable, "invoke") !== "function" || typeof fieldOf(runnable, "stream") !== "function") {
     throw invalidOption(service, "runnable", "an object with invoke and stream", runnable);
   }
-  if (typeof options !== "object" || options === null) throw invalidOption(service, "options", "an object", options);
-  const { input, system, systemParts = "refuse" } = options;
+  checkSystemOptions(service, options);
+  const { input, system, firstPartMs, idleMs } = options;
   if (input !== undefined && typeof input !== "function" && !["messages", "state", "text"].includes(input)) {
     throw invalidOption(service, "input", "messages, state, text or a function", input);
   }
-  if (system !== undefined && typeof system !== "string") throw invalidOption(service, "system", "text", system);
   if (system !== undefined && (input === "text" || typeof input === "function")) throw invalidOption(service, "input", "messages or state, as there is a system", input);
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(service, "systemParts", "refuse or demote", systemParts);
   for (const name of ["stream", "requireFinish", "strictFinish"] as const) {
     const value = options[name];
     if (value !== undefined && typeof value !== "boolean") throw invalidOption(service, name, "true or false", value);
   }
-  for (const name of ["firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${service}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(service, { firstPartMs, idleMs });
 }

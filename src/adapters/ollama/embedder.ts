@@ -12,6 +12,7 @@ import type { Embedder } from "../../kinds/embedder.ts";
 import { embedding } from "../../wire/embedding.ts";
 import { compact, itemsOf, shapeOf } from "../../wire/json-shape.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds } from "../../wire/model-options.ts";
 import { bodyError, thrownError } from "../../wire/ollama/errors.ts";
 import { connection, keepAlive, type OllamaConnectionOptions } from "./connection.ts";
 
@@ -55,9 +56,7 @@ export function ollamaEmbedder(options: OllamaEmbedderOptions): Embedder {
   if (dimensions !== undefined) wholeNumber(who, "dimensions", dimensions, 1);
   if (contextTokens !== undefined) wholeNumber(who, "contextTokens", contextTokens, 1);
   wholeNumber(who, "concurrency", concurrency, 1);
-  if (!(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
   const connect = connection(who, options);
   const fields = compact<object>({
     model,

@@ -32,6 +32,7 @@ import { type Model, modelOf } from "../../kinds/model.ts";
 import { asking } from "../../wire/asking.ts";
 import { jsonLines } from "../../wire/json-lines.ts";
 import { lifetime } from "../../wire/lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../../wire/model-options.ts";
 import { type ModelProtocol, modelTurn, type TurnSettings } from "../../wire/model-turn.ts";
 import { bodyError, reportedError, thrownError } from "../../wire/ollama/errors.ts";
 import { ollamaReader } from "../../wire/ollama/events.ts";
@@ -167,11 +168,9 @@ function askedFields(who: string, options: OllamaOptions, asked: Asked): Pick<Ol
 }
 
 function checkOptions(who: string, options: OllamaOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
-  const { model, system, systemParts = "refuse", output, think, temperature, topP } = options;
+  checkSystemOptions(who, options);
+  const { model, output, think, temperature, topP, firstPartMs, idleMs } = options;
   if (typeof model !== "string" || model === "") throw invalidOption(who, "model", "a name", model);
-  if (system !== undefined && typeof system !== "string") throw invalidOption(who, "system", "text", system);
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
   if (output !== undefined && output !== "json" && typeof output?.schema !== "object") throw invalidOption(who, "output", "json or an object with a schema", output);
   if (think !== undefined && typeof think !== "boolean" && !["low", "medium", "high"].includes(think)) {
     throw invalidOption(who, "think", "true, false, low, medium or high", think);
@@ -180,10 +179,5 @@ function checkOptions(who: string, options: OllamaOptions): void {
   if (options.seed !== undefined) wholeNumber(who, "seed", options.seed, 0);
   if (temperature !== undefined && !(Number.isFinite(temperature) && temperature >= 0)) throw invalidOption(who, "temperature", "a number from 0", temperature);
   if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
-  for (const name of ["firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(who, { firstPartMs, idleMs });
 }

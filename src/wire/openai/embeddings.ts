@@ -8,6 +8,7 @@
 import { MillraceError, wholeNumber } from "../../core/errors.ts";
 import type { EmbeddingProtocol } from "../embedding.ts";
 import { compact, countOf, itemsOf, shapeOf } from "../json-shape.ts";
+import { checkMilliseconds } from "../model-options.ts";
 import { type Connect, type EmbeddingsRequest, type OpenAIEmbeddingsClient, requestOptions } from "./client.ts";
 import { errorOf } from "./protocols.ts";
 
@@ -64,9 +65,7 @@ export interface EmbeddingOptions {
 export function checkEmbeddingOptions(who: string, { dimensions, concurrency, firstPartMs }: EmbeddingOptions): void {
   if (dimensions !== undefined) wholeNumber(who, "dimensions", dimensions, 1);
   if (concurrency !== undefined) wholeNumber(who, "concurrency", concurrency, 1);
-  if (firstPartMs !== undefined && !(Number.isFinite(firstPartMs) && firstPartMs > 0)) {
-    throw new MillraceError("missing_config", `${who}: firstPartMs must be a number of milliseconds above 0, got ${String(firstPartMs)}`);
-  }
+  checkMilliseconds(who, { firstPartMs });
 }
 
 /** The vectors by the places that they name; one that is named twice leaves another empty, which is no vector. */

@@ -5,10 +5,11 @@
  */
 import type { ModelTool, OutputSchema, ToolChoice } from "../../core/asked.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
+import { invalidOption, wholeNumber } from "../../core/errors.ts";
 import type { Fetch } from "../answer.ts";
 import { shapeOf, wordsOf } from "../json-shape.ts";
 import type { Lifetime } from "../lifetime.ts";
+import { checkMilliseconds, checkSystemOptions } from "../model-options.ts";
 import type { TurnSettings } from "../model-turn.ts";
 import type { SystemParts } from "../turn-input.ts";
 
@@ -70,19 +71,12 @@ export const ofChat: readonly Exclude<keyof ChatOptions, keyof TurnOptions>[] = 
 
 /** Refuses what no request could be made of, when the adapter is built. */
 export function checkTurnOptions(who: string, options: TurnOptions): void {
-  if (typeof options !== "object" || options === null) throw invalidOption(who, "options", "an object", options);
-  if (options.system !== undefined && typeof options.system !== "string") throw invalidOption(who, "system", "text", options.system);
-  const { systemParts = "refuse", maxOutputTokens, temperature, topP } = options;
-  if (systemParts !== "refuse" && systemParts !== "demote") throw invalidOption(who, "systemParts", "refuse or demote", systemParts);
+  checkSystemOptions(who, options);
+  const { maxOutputTokens, temperature, topP, connectMs, firstPartMs, idleMs } = options;
   if (maxOutputTokens !== undefined) wholeNumber(who, "maxOutputTokens", maxOutputTokens, 1);
   if (temperature !== undefined && !(temperature >= 0 && temperature <= 2)) throw invalidOption(who, "temperature", "a number from 0 to 2", temperature);
   if (topP !== undefined && !(topP >= 0 && topP <= 1)) throw invalidOption(who, "topP", "a number from 0 to 1", topP);
-  for (const name of ["connectMs", "firstPartMs", "idleMs"] as const) {
-    const ms = options[name];
-    if (ms !== undefined && !(Number.isFinite(ms) && ms > 0)) {
-      throw new MillraceError("missing_config", `${who}: ${name} must be a number of milliseconds above 0, got ${String(ms)}`);
-    }
-  }
+  checkMilliseconds(who, { connectMs, firstPartMs, idleMs });
 }
 
 /** As `checkTurnOptions`, and what the Responses API takes besides. */
