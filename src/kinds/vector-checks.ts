@@ -56,6 +56,7 @@ export function checkQuery(shape: VectorShape, query: VectorQuery, lacks: Vector
   checkVector(who, shape, query.vector);
   wholeNumber(who, "limit", query.limit, 1, maxLimit);
   if (query.filter !== undefined) checkFilter(who, query.filter);
+  if (query.vectors !== undefined && typeof query.vectors !== "boolean") throw invalidOption(who, "vectors", "a boolean", query.vectors);
   if (query.text !== undefined) {
     if (lacks.hybrid !== undefined) throw new MillraceError("invalid_input", `${who} with text: ${lacks.hybrid}`);
     if (typeof query.text !== "string" || !query.text.isWellFormed()) throw invalidOption(who, "text", "well-formed text", query.text);

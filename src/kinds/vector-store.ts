@@ -46,6 +46,8 @@ export interface VectorMatch extends VectorEntry {
   readonly score: number;
   /** Lower is closer: 1 - cosine, the negative dot product, the Euclidean distance. Absent when the text alone found it. */
   readonly distance?: number;
+  /** Of a query with `vectors`: the vector as the store keeps it, which may be rounded, and under cosine of length 1. */
+  readonly vector?: Float32Array;
 }
 
 /** What is looked for. */
@@ -56,6 +58,8 @@ export interface VectorQuery {
   /** Matches at most, 1 to 1000. */
   readonly limit: number;
   readonly filter?: VectorFilter;
+  /** Gives each match its vector. @default false */
+  readonly vectors?: boolean;
 }
 
 /** What is deleted: by ids, or all that a filter matches. */

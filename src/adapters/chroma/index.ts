@@ -159,12 +159,12 @@ export function chroma(options: ChromaOptions): VectorStore {
       await call("upsert", (within, stopped) => write(within, kept, stopped), signal, () => kept.flatMap(({ id, text = "", metadata }) => [id, text, JSON.stringify(metadata)]));
     },
     async query(query, { signal } = {}) {
-      const { vector, limit, filter } = checkQuery(shape, query, lacks);
+      const { vector, limit, filter, vectors = false } = checkQuery(shape, query, lacks);
       const where = filter === undefined || toWhere(filter);
       return call("query", async (within) => {
         if (where === false) return [];
         const answer = await within((it) =>
-          it.query(compact({ queryEmbeddings: [[...vector]], nResults: limit, where: condition(where), include: ["metadatas", "documents", "distances"] })),
+          it.query(compact({ queryEmbeddings: [[...vector]], nResults: limit, where: condition(where), include: ["metadatas", "documents", "distances", ...(vectors ? (["embeddings"] as const) : [])] })),
         );
         return toMatches(metric, answer);
       }, signal, () => [JSON.stringify(filter ?? "")]);

@@ -94,10 +94,12 @@ export function toEntries(answer: unknown): VectorEntry[] {
 
 /** Matches of an answer to a query with one vector; equal ones in the order of their ids. */
 export function toMatches(metric: VectorMetric, answer: unknown): VectorMatch[] {
-  const { ids, metadatas, documents, distances } = columns(answer, (column) => itemsOf(column)[0]);
+  const { ids, metadatas, documents, distances, embeddings } = columns(answer, (column) => itemsOf(column)[0]);
   const matches = ids.map((id, at) => {
     const distance = toDistance(metric, distances[at]);
-    return { ...toEntry(id, documents[at], metadatas[at]), score: scoreOf(metric, distance), distance };
+    const match = { ...toEntry(id, documents[at], metadatas[at]), score: scoreOf(metric, distance), distance };
+    const vector = embeddings[at]; // where it was asked for
+    return Array.isArray(vector) ? { ...match, vector: Float32Array.from(vector, Number) } : match;
   });
   return matches.sort((a, b) => a.distance - b.distance || compareIds(a.id, b.id));
 }
@@ -139,13 +141,14 @@ interface Columns {
   readonly metadatas: readonly unknown[];
   readonly documents: readonly unknown[];
   readonly distances: readonly unknown[];
+  readonly embeddings: readonly unknown[];
 }
 
 /** The columns of an answer, `of` each; those that were not asked for are empty. */
 function columns(answer: unknown, of: (column: unknown) => unknown): Columns {
   const shape = shapeOf(answer) ?? {};
   const column = (name: string): readonly unknown[] => itemsOf(of(shape[name]));
-  return { ids: idsOf(of(shape["ids"])), metadatas: column("metadatas"), documents: column("documents"), distances: column("distances") };
+  return { ids: idsOf(of(shape["ids"])), metadatas: column("metadatas"), documents: column("documents"), distances: column("distances"), embeddings: column("embeddings") };
 }
 
 function idsOf(column: unknown): readonly string[] {

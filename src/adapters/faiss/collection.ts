@@ -141,7 +141,7 @@ export function collectionOf(loaded: Loaded, makeEngine: EngineMaker | undefined
       return row === undefined ? undefined : entries[row];
     },
     holding: (filter) => entries.filter((entry) => entry !== undefined && filterHolds(filter, entry.metadata)) as Entry[], // none is undefined
-    nearest({ vector, limit, filter }) {
+    nearest({ vector, limit, filter, vectors = false }) {
       const isWanted = (row: number): boolean => {
         const entry = entries[row];
         return entry !== undefined && (filter === undefined || filterHolds(filter, entry.metadata));
@@ -150,7 +150,7 @@ export function collectionOf(loaded: Loaded, makeEngine: EngineMaker | undefined
       let found = filter === undefined && engine !== undefined ? engine.near(vector, limit, isWanted) : [];
       if (found.length < Math.min(limit, rowOf.size)) found = nearestRows(rows, vector, limit, isWanted);
       return found
-        .flatMap((row) => matchOf(rows, vector, row, entries[row]))
+        .flatMap((row) => matchOf(rows, vector, row, entries[row], vectors))
         .sort((a, b) => a.distance - b.distance || compareIds(a.id, b.id))
         .slice(0, limit);
     },
@@ -162,8 +162,10 @@ export function plain({ id, text, metadata }: Entry): VectorEntry {
   return text === undefined ? { id, metadata } : { id, text, metadata };
 }
 
-function matchOf({ metric, at }: VectorRows, query: Float32Array, row: number, entry: Entry | undefined): readonly (VectorMatch & { readonly distance: number })[] {
+function matchOf({ metric, at }: VectorRows, query: Float32Array, row: number, entry: Entry | undefined, withVector: boolean): readonly (VectorMatch & { readonly distance: number })[] {
   if (entry === undefined) return [];
-  const distance = distanceOf(metric, query, at(row));
-  return [{ ...plain(entry), score: scoreOf(metric, distance), distance }];
+  const vector = at(row);
+  const distance = distanceOf(metric, query, vector);
+  const match = { ...plain(entry), score: scoreOf(metric, distance), distance };
+  return [withVector ? { ...match, vector: vector.slice() } : match];
 }

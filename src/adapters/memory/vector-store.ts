@@ -96,7 +96,7 @@ export function memoryVectorStore(options: MemoryVectorStoreOptions = {}): Vecto
       const found = holding(filter).map((entry): Found => ({ entry, distance: distanceOf(vector, entry.vector) }));
       found.sort((a, b) => a.distance - b.distance || compareIds(a.entry.id, b.entry.id));
       if (query.text !== undefined) return fused(found, query.text, query);
-      return found.slice(0, limit).map(({ entry, distance }) => ({ ...plain(entry), score: scoreOf(metric, distance), distance }));
+      return found.slice(0, limit).map((it) => matchOf(it, scoreOf(metric, it.distance), query));
     },
     async get(ids, { signal } = {}) {
       ready(signal);
@@ -136,18 +136,23 @@ function plain({ id, text, metadata }: Entry): VectorEntry {
   return text === undefined ? { id, metadata } : { id, text, metadata };
 }
 
-function fused(found: readonly Found[], text: string, { limit }: VectorQuery): VectorMatch[] {
+function matchOf({ entry, distance }: Found, score: number, { vectors = false }: VectorQuery): VectorMatch {
+  const match = { ...plain(entry), score, distance };
+  return vectors ? { ...match, vector: entry.vector.slice() } : match;
+}
+
+function fused(found: readonly Found[], text: string, query: VectorQuery): VectorMatch[] {
   const scores = bm25(found.map(({ entry }) => entry.terms), text);
   const byText = found
     .map(({ entry }, index) => ({ id: entry.id, score: scores[index] ?? 0 }))
     .filter(({ score }) => score > 0)
     .sort((a, b) => b.score - a.score || compareIds(a.id, b.id));
-  const width = candidates(limit);
+  const width = candidates(query.limit);
   const known = new Map(found.map((it) => [it.entry.id, it]));
   const ranked = fuseRanks([found.slice(0, width).map(({ entry }) => entry.id), byText.slice(0, width).map(({ id }) => id)]);
-  return ranked.slice(0, limit).flatMap(({ id, score }) => {
+  return ranked.slice(0, query.limit).flatMap(({ id, score }) => {
     const it = known.get(id);
-    return it === undefined ? [] : [{ ...plain(it.entry), score, distance: it.distance }];
+    return it === undefined ? [] : [matchOf(it, score, query)];
   });
 }
 

@@ -156,7 +156,7 @@ export function pgvector(options: PgvectorOptions): VectorStore {
       refuseUnstorable(`${service}: query`, [text, filter]);
       const width = text === undefined ? limit : candidates(limit);
       const statement =
-        text === undefined ? statements.query(toVectorText(vector), limit, filter) : statements.hybrid(toVectorText(vector), text, limit, width, filter);
+        text === undefined ? statements.query(toVectorText(vector), query) : statements.hybrid(toVectorText(vector), text, width, query);
       const ask = async (session: PostgresSession): Promise<ReturnType<typeof toMatch>[]> => {
         const { iterativeScan } = await look(session);
         if (index === "hnsw") {

@@ -36,7 +36,14 @@ export function toMatch(metric: VectorMetric, row: PostgresRow): VectorMatch {
   const distance = Number(row["distance"]);
   const score = row["score"] === undefined ? scoreOf(metric, distance) : Number(row["score"]);
   if (!Number.isFinite(distance) || !Number.isFinite(score)) throw bad("distance", row["distance"]);
-  return { ...toEntry(row), score, distance };
+  const match = { ...toEntry(row), score, distance };
+  return row["vector"] === undefined ? match : { ...match, vector: toVector(row["vector"]) };
+}
+
+function toVector(text: unknown): Float32Array {
+  const numbers: unknown = typeof text === "string" ? JSON.parse(text) : undefined;
+  if (!Array.isArray(numbers)) throw bad("embedding", text);
+  return Float32Array.from(numbers, Number);
 }
 
 /** As text on the wire, so that no parser of the client's choice comes in between. */

@@ -6,7 +6,7 @@
 import { invalidOption } from "../../core/errors.ts";
 import { rankConstant } from "../../kinds/rank-fusion.ts";
 import type { VectorFilter } from "../../kinds/vector-filter.ts";
-import type { VectorMetric } from "../../kinds/vector-store.ts";
+import type { VectorMetric, VectorQuery } from "../../kinds/vector-store.ts";
 import { quotedName } from "../../kinds/sql-text.ts";
 
 /** Operator and operator class of each metric. `<#>` is the negative inner product, because indexes only scan upwards. */
@@ -43,8 +43,9 @@ export interface Statements {
   readonly look: Statement;
   /** Ids, vectors, texts and metadata as arrays of text. */
   readonly upsert: string;
-  query(vector: string, limit: number, filter: VectorFilter | undefined): Statement;
-  hybrid(vector: string, words: string, limit: number, width: number, filter: VectorFilter | undefined): Statement;
+  query(vector: string, query: VectorQuery): Statement;
+  /** `width` records of each ranking are fused. */
+  hybrid(vector: string, words: string, width: number, query: VectorQuery): Statement;
   get(ids: readonly string[]): Statement;
   deleteIds(ids: readonly string[]): Statement;
   deleteWhere(filter: VectorFilter, except?: readonly string[]): Statement;
@@ -61,6 +62,7 @@ export function statementsFor(service: string, shape: TableShape): Statements {
   const index = (suffix: string): string => `"${table.slice(0, 50)}_${suffix}"`;
   const distance = `embedding ${metric.operator} $1::${type}`;
   const columns = "id, text, metadata::text as metadata";
+  const given = ({ vectors = false }: VectorQuery): string => (vectors ? `${columns}, embedding::text as vector` : columns);
 
   const setup = [
     "create extension if not exists vector",
@@ -96,17 +98,19 @@ export function statementsFor(service: string, shape: TableShape): Statements {
       select id, embedding::${type}, text, metadata::jsonb
       from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as record (id, embedding, text, metadata)
       on conflict (id) do update set embedding = excluded.embedding, text = excluded.text, metadata = excluded.metadata`,
-    query(vector, limit, filter) {
+    query(vector, query) {
+      const { limit, filter } = query;
       const values: unknown[] = [vector, limit];
       return {
         // the inner order is the index's own; the outer one puts ties in order without keeping the index from being used
         text: `select * from (
-          select ${columns}, ${distance} as distance from ${name} where ${condition(filter, values)} order by ${distance} limit $2
+          select ${given(query)}, ${distance} as distance from ${name} where ${condition(filter, values)} order by ${distance} limit $2
         ) nearest order by distance, id`,
         values,
       };
     },
-    hybrid(vector, words, limit, width, filter) {
+    hybrid(vector, words, width, query) {
+      const { limit, filter } = query;
       const values: unknown[] = [vector, limit, width, words];
       const where = condition(filter, values);
       return {
@@ -123,7 +127,7 @@ export function statementsFor(service: string, shape: TableShape): Statements {
           select id, sum(1.0::float8 / (${rankConstant} + rank)) as score from (select * from near union all select * from worded) ranks
           group by id order by score desc, id limit $2
         )
-        select ${columns}, ${distance} as distance, score from fused join ${name} using (id) order by score desc, id`,
+        select ${given(query)}, ${distance} as distance, score from fused join ${name} using (id) order by score desc, id`,
         values,
       };
     },

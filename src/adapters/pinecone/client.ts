@@ -24,7 +24,7 @@ const service = "pinecone";
 /** What is asked of an index. */
 export interface PineconeIndex {
   upsert(options: { readonly records: PineconeRecord[] }): PromiseLike<unknown>;
-  query(options: { readonly vector: number[]; readonly topK: number; readonly includeMetadata: boolean; readonly filter?: object }): PromiseLike<unknown>;
+  query(options: { readonly vector: number[]; readonly topK: number; readonly includeMetadata: boolean; readonly includeValues: boolean; readonly filter?: object }): PromiseLike<unknown>;
   fetch(options: { readonly ids: string[] }): PromiseLike<unknown>;
   deleteMany(options: { readonly ids: string[] } | { readonly filter: object }): PromiseLike<unknown>;
   deleteAll(): PromiseLike<unknown>;

@@ -111,11 +111,11 @@ export function pinecone(options: PineconeOptions): VectorStore {
       }, context),
     query: (query, context) =>
       calls.run(async (ask) => {
-        const { vector, limit, filter } = checkQuery(shape, query, lacks);
+        const { vector, limit, filter, vectors = false } = checkQuery(shape, query, lacks);
         const request = await at(ask);
         const condition = filter === undefined ? true : toFilter(filter);
         if (condition === false) return [];
-        const asked = { vector: Array.from(vector), topK: limit, includeMetadata: true, ...(condition === true ? {} : { filter: condition }) };
+        const asked = { vector: Array.from(vector), topK: limit, includeMetadata: true, includeValues: vectors, ...(condition === true ? {} : { filter: condition }) };
         const answer = await request("query", (it) => it.query(asked), () => [JSON.stringify(condition)]);
         return sorted(matchesIn(answer).map((match) => toMatch(metric, match)));
       }, context),

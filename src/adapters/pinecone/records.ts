@@ -115,7 +115,9 @@ export function toMatch(metric: VectorMetric, match: unknown): VectorMatch {
   if (typeof score !== "number" || !Number.isFinite(score)) throw bad("a match without score", score);
   // in single precision a cosine may come out a little above 1, and a square a little below 0
   const distance = metric === "l2" ? Math.sqrt(Math.max(0, score)) : metric === "dot" ? 0 - score : Math.min(2, Math.max(0, 1 - score));
-  return { ...toEntry(match), score: scoreOf(metric, distance), distance };
+  const values = itemsOf(shapeOf(match)?.["values"]); // empty where they were not asked for
+  const found = { ...toEntry(match), score: scoreOf(metric, distance), distance };
+  return values.length === 0 ? found : { ...found, vector: Float32Array.from(values, Number) };
 }
 
 function toMetadata(kept: Shape): Metadata {

@@ -18,7 +18,7 @@ import { type Ask, storeCalls } from "../../wire/store-calls.ts";
 import { type QdrantConnectionOptions, qdrantProtocol, type QdrantSend } from "./client.ts";
 import { checkCollection, type CollectionShape, distances, toCollection } from "./collection.ts";
 import { keyOf, toFilter } from "./filter.ts";
-import { batchesOf, pointId, toEntry, toMatch, toPoint } from "./points.ts";
+import { batchesOf, pointId, toEntry, toMatch, toPoint, toVector } from "./points.ts";
 import { askedVector } from "./words.ts";
 
 const service = "qdrant";
@@ -112,14 +112,14 @@ export function qdrant(options: QdrantOptions): VectorStore {
       if (!isMillraceError(error, "conflict")) throw error; // somebody else was first
     });
   };
-  const fused = async (ask: Ask<QdrantSend>, { vector, limit, filter, text = "" }: VectorQuery): Promise<VectorMatch[]> => {
+  const fused = async (ask: Ask<QdrantSend>, { vector, limit, filter, text = "", vectors = false }: VectorQuery): Promise<VectorMatch[]> => {
     const width = candidates(limit);
-    const common = { limit: width, with_payload: true, ...(filter === undefined ? {} : { filter: toFilter(filter) }) };
+    const common = { limit: width, with_payload: true, with_vector: vectors, ...(filter === undefined ? {} : { filter: toFilter(filter) }) };
     const words = askedVector(text);
     const searches = [{ ...common, query: Array.from(vector) }, ...(words === undefined ? [] : [{ ...common, query: words, using: "words" }])];
     const [near, worded] = itemsOf(await result(ask, "queryBatchPoints", "query", { searches }, () => [text, JSON.stringify(filter ?? "")])).map((it) => itemsOf(shapeOf(it)?.["points"]));
     const matches = sorted((near ?? []).map((point) => toMatch(metric, point)));
-    const byWords = (worded ?? []).map((point) => ({ ...toEntry(point), score: Number(shapeOf(point)?.["score"]) }));
+    const byWords = (worded ?? []).map((point) => ({ ...toEntry(point), ...toVector(point), score: Number(shapeOf(point)?.["score"]) }));
     byWords.sort((a, b) => b.score - a.score || compareIds(a.id, b.id));
     const known = new Map<string, VectorMatch>([...byWords, ...matches].map((match) => [match.id, match]));
     return fuseRanks([matches.map(({ id }) => id), byWords.map(({ id }) => id)]).slice(0, limit).flatMap(({ id, score }) => {
@@ -157,10 +157,10 @@ export function qdrant(options: QdrantOptions): VectorStore {
       }, context),
     query: (query, context) =>
       calls.run(async (ask) => {
-        const { vector, limit, filter, text } = checkQuery(shape, query, lacks);
+        const { vector, limit, filter, text, vectors = false } = checkQuery(shape, query, lacks);
         await look(ask);
         if (text !== undefined) return fused(ask, query);
-        const request = { query: Array.from(vector), limit, with_payload: true, ...(filter === undefined ? {} : { filter: toFilter(filter) }) };
+        const request = { query: Array.from(vector), limit, with_payload: true, with_vector: vectors, ...(filter === undefined ? {} : { filter: toFilter(filter) }) };
         const found = await result(ask, "queryPoints", "query", request, () => [JSON.stringify(filter ?? "")]);
         return sorted(itemsOf(shapeOf(found)?.["points"]).map((point) => toMatch(metric, point)));
       }, context),

@@ -114,7 +114,14 @@ export function toMatch(metric: VectorMetric, point: unknown): VectorMatch {
   if (typeof score !== "number" || !Number.isFinite(score)) throw bad("a match without score", score);
   // in single precision a cosine may come out a little above 1
   const distance = metric === "l2" ? score : metric === "dot" ? 0 - score : Math.min(2, Math.max(0, 1 - score));
-  return { ...toEntry(point), score: scoreOf(metric, distance), distance };
+  return { ...toEntry(point), ...toVector(point), score: scoreOf(metric, distance), distance };
+}
+
+/** The vector of a point that was asked for it: a list, or by its name, which is empty, where there are words beside it. */
+export function toVector(point: unknown): Pick<VectorMatch, "vector"> {
+  const given = shapeOf(point)?.["vector"];
+  const numbers = Array.isArray(given) ? given : shapeOf(given)?.[""];
+  return Array.isArray(numbers) ? { vector: Float32Array.from(numbers, Number) } : {};
 }
 
 function toMetadata(scalars: Shape = {}, nested: Shape = {}): Metadata {

@@ -19,7 +19,7 @@ import { weaviateConnection, type WeaviateConnectionOptions } from "./client.ts"
 import { ownCollection, type Within } from "./collection.ts";
 import { byUuids, toWeaviateFilter, type WeaviateFilter } from "./filter.ts";
 import { uuidOf } from "./ids.ts";
-import { numbersOf, toEntries, toMatches, toObject } from "./rows.ts";
+import { numbersOf, toEntries, toMatches, toObject, toWorded, type Worded } from "./rows.ts";
 import { fields } from "./schema.ts";
 
 export type { WeaviateClient, WeaviateCollection, WeaviateConnectionOptions, WeaviateSearch } from "./client.ts";
@@ -114,19 +114,20 @@ export function weaviate(options: WeaviateOptions): VectorStore {
       }, signal, () => kept.flatMap(({ id, text = "", metadata }) => [id, text, JSON.stringify(metadata)]));
     },
     async query(query, { signal } = {}) {
-      const { vector, limit, filter, text } = checkQuery(shape, query);
+      const { vector, limit, filter, text, vectors = false } = checkQuery(shape, query);
       const numbers = [...vector];
       return own.run("query", async (within) => {
         const filters = await filtered(within, filter);
         const call = { abortSignal: within.signal };
+        const given = { returnProperties, includeVector: vectors };
         const near = async (width: number): Promise<VectorMatch[]> =>
-          toMatches(metric, await within.ask((it) => it.query.nearVector(numbers, { ...filters, limit: width, returnProperties, returnMetadata: ["distance"] }, call)));
+          toMatches(metric, await within.ask((it) => it.query.nearVector(numbers, { ...filters, limit: width, ...given, returnMetadata: ["distance"] }, call)));
         if (text === undefined) return near(limit);
         const width = candidates(limit);
-        const worded = async (): Promise<VectorEntry[]> =>
+        const worded = async (): Promise<Worded[]> =>
           // without a word in it the server refuses the search
           /[\p{L}\p{N}]/u.test(text)
-            ? toEntries(await within.ask((it) => it.query.bm25(text, { ...filters, limit: width, returnProperties, queryProperties: [fields.text] }, call)))
+            ? toWorded(await within.ask((it) => it.query.bm25(text, { ...filters, limit: width, ...given, queryProperties: [fields.text] }, call)))
             : [];
         return fused(limit, ...(await Promise.all([near(width), worded()])));
       }, signal, () => [text ?? "", JSON.stringify(filter ?? "")]);
@@ -189,8 +190,8 @@ function requireStored(records: readonly VectorRecord[], reply: unknown): void {
 }
 
 /** Two rankings as one; the distances are those of the search by vector. */
-function fused(limit: number, near: readonly VectorMatch[], worded: readonly VectorEntry[]): VectorMatch[] {
-  const known = new Map<string, VectorEntry>([...worded, ...near].map((it) => [it.id, it]));
+function fused(limit: number, near: readonly VectorMatch[], worded: readonly Worded[]): VectorMatch[] {
+  const known = new Map<string, Worded>([...worded, ...near].map((it) => [it.id, it]));
   const ranked = fuseRanks([near.map(({ id }) => id), worded.map(({ id }) => id)]);
   return ranked.slice(0, limit).flatMap(({ id, score }) => {
     const it = known.get(id);

@@ -49,13 +49,27 @@ export function toEntries(answer: unknown): VectorEntry[] {
   return objectsOf(answer).map(toEntry);
 }
 
+/** What a search by words finds. */
+export type Worded = Omit<VectorMatch, "score" | "distance">;
+
+/** Entries of a search by words, with their vectors where they were asked for. */
+export function toWorded(answer: unknown): Worded[] {
+  return objectsOf(answer).map((it) => ({ ...toEntry(it), ...toVector(it) }));
+}
+
 /** Matches of a search by vector; equal ones in the order of their ids. */
 export function toMatches(metric: VectorMetric, answer: unknown): VectorMatch[] {
   const matches = objectsOf(answer).map((it) => {
     const distance = toDistance(metric, shapeOf(shapeOf(it)?.["metadata"])?.["distance"]);
-    return { ...toEntry(it), score: scoreOf(metric, distance), distance };
+    return { ...toEntry(it), ...toVector(it), score: scoreOf(metric, distance), distance };
   });
   return matches.sort((a, b) => a.distance - b.distance || compareIds(a.id, b.id));
+}
+
+/** The vector of an object that was asked for it; the only one of a collection has the name `default`. */
+function toVector(object: unknown): Pick<VectorMatch, "vector"> {
+  const numbers = shapeOf(shapeOf(object)?.["vectors"])?.["default"];
+  return Array.isArray(numbers) && numbers.length > 0 ? { vector: Float32Array.from(numbers, Number) } : {};
 }
 
 /** Of an object that was found. */

@@ -130,6 +130,20 @@ export function vectorStoreContract({ describe, it }: TestRunner, subject: Vecto
       equal(await ties(), await ties(), "the order of ties");
     }, { dimensions: 16 });
 
+    test("gives the vectors of matches where they are asked for, and only there", async (store) => {
+      await put(store, library);
+      const query = { vector: xyz(1, 0, 0), limit: 100 };
+      equal((await store.query(query)).filter(({ vector }) => vector !== undefined).length, 0, "vectors that nobody asked for");
+      const hybrid = lacks.hybrid === undefined ? await store.query({ ...query, text: "one", vectors: true }) : [];
+      for (const { id, vector } of [...(await store.query({ ...query, vectors: true })), ...hybrid]) {
+        const own = library.find((it) => it.id === id)?.vector ?? xyz();
+        const scale = metric === "cosine" && vector !== undefined ? Math.hypot(...own) / Math.hypot(...vector) : 1; // it may be kept at length 1
+        const near = vector?.length === own.length && own.every((number, i) => Math.abs(number - (vector[i] ?? NaN) * scale) < 1e-2 * Math.hypot(...own));
+        check(near, `${id}: expected the vector ${[...own]}, got ${vector === undefined ? "none" : [...vector]}`);
+      }
+      await failsWith("invalid_input", () => store.query({ ...query, vectors: 1 as never }), "vectors that is no boolean");
+    });
+
     test("keeps to the limit, and refuses one outside 1 to 1000", async (store) => {
       await put(store, library);
       equal((await ids(store, 2)).length, 2, "matches");

@@ -28,7 +28,7 @@ const schemas = {
     ["name", "schema", "deployment"],
   ),
   upsert: only({ vectors: list(only({ id, values: numbers, metadata }, ["id", "values"]), { minItems: 1, maxItems: 1_000 }), namespace: text }, ["vectors"]),
-  query: only({ vector: numbers, topK: { type: "integer", minimum: 1, maximum: 10_000 }, includeMetadata: { type: "boolean" }, filter: { type: "object" }, namespace: text }, ["vector", "topK"]),
+  query: only({ vector: numbers, topK: { type: "integer", minimum: 1, maximum: 10_000 }, includeMetadata: { type: "boolean" }, includeValues: { type: "boolean" }, filter: { type: "object" }, namespace: text }, ["vector", "topK"]),
   remove: only({ ids: list(id, { minItems: 1, maxItems: 1_000 }), deleteAll: { type: "boolean" }, filter: { type: "object" }, namespace: text }, []),
   stats: only({}, []),
 } satisfies Readonly<Record<string, AnySchemaObject>>;
@@ -125,12 +125,12 @@ function asked(request: WireRequest, operation: string, index: Index | undefined
     return { upsertedCount: vectors.length };
   }
   if (operation === "/query") {
-    const { vector, topK, filter, includeMetadata = false, namespace = "__default__" } = valid("query", body) as { vector: number[]; topK: number; filter?: object; includeMetadata?: boolean; namespace?: string };
+    const { vector, topK, filter, includeMetadata = false, includeValues = false, namespace = "__default__" } = valid("query", body) as { vector: number[]; topK: number; filter?: object; includeMetadata?: boolean; includeValues?: boolean; namespace?: string };
     dimensioned(vector, index);
     const records = [...(index.namespaces.get(namespace)?.values() ?? [])].filter((record) => filter === undefined || matches(filter, record));
     const sign = index.metric === "euclidean" ? 1 : -1;
     const scored = records.map((record) => ({ record, score: Math.fround(scores[index.metric](vector, record.values)) })).sort((a, b) => sign * (a.score - b.score));
-    const found = scored.slice(0, topK).map(({ record, score }) => ({ id: record.id, score, values: [], ...(includeMetadata && record.metadata !== undefined ? { metadata: record.metadata } : {}) }));
+    const found = scored.slice(0, topK).map(({ record, score }) => ({ id: record.id, score, values: includeValues ? record.values : [], ...(includeMetadata && record.metadata !== undefined ? { metadata: record.metadata } : {}) }));
     return { results: [], matches: found, namespace, usage: { readUnits: 1 } };
   }
   if (operation === "/vectors/delete") {

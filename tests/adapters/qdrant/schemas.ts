@@ -29,7 +29,7 @@ const $defs = {
     ],
   },
   sparse: only({ indices: list({ type: "integer", minimum: 0, maximum: 4_294_967_295 }, { uniqueItems: true, minItems: 1 }), values: list(number) }),
-  search: only({ query: { anyOf: [list(number), ref("sparse")] }, using: text, limit: { type: "integer", minimum: 1 }, filter: ref("filter"), with_payload: flag }, ["query"]),
+  search: only({ query: { anyOf: [list(number), ref("sparse")] }, using: text, limit: { type: "integer", minimum: 1 }, filter: ref("filter"), with_payload: flag, with_vector: flag }, ["query"]),
 };
 
 /** What is asked with a body. */

@@ -142,12 +142,13 @@ interface Search {
   readonly limit?: number;
   readonly filter?: QdrantFilter;
   readonly with_payload?: boolean;
+  readonly with_vector?: boolean;
 }
 
-function found(collection: Collection, { query, using = "", limit = 10, filter, with_payload = false }: Search): Schemas["ScoredPoint"][] {
+function found(collection: Collection, { query, using = "", limit = 10, filter, with_payload = false, with_vector = false }: Search): Schemas["ScoredPoint"][] {
   const points = [...collection.points.values()].filter((point) => filter === undefined || holds(filter, point));
   const scored = "indices" in query ? byWords(collection, points, query, using) : byVector(collection, points, kept(collection, query));
-  return scored.slice(0, limit).map(({ point: { id, payload }, score }) => ({ id, version: 1, score: Math.fround(score), ...(with_payload ? { payload } : {}) }));
+  return scored.slice(0, limit).map(({ point: { id, payload, vector }, score }) => ({ id, version: 1, score: Math.fround(score), ...(with_payload ? { payload } : {}), ...(with_vector ? { vector: given(collection, vector) } : {}) }));
 }
 
 interface Scored {
@@ -174,6 +175,11 @@ function byWords({ params, points: all }: Collection, points: readonly Stored[],
     .filter(({ words }) => indices.some((index) => words.has(index)))
     .map((point) => ({ point, score: weights.reduce((sum, [index, weight]) => sum + weight * (point.words.get(index) ?? 0), 0) }))
     .sort((a, b) => b.score - a.score);
+}
+
+/** A vector as the server gives it: by its name, which is empty, where the collection has sparse ones too. */
+function given({ params }: Collection, vector: Float32Array): number[] | { "": number[] } {
+  return params.sparse_vectors === undefined ? [...vector] : { "": [...vector] };
 }
 
 /** A vector as the server keeps it: of the right length, in single precision, and of length 1 under cosine. */
