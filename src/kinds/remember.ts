@@ -11,7 +11,7 @@ import { sourceOf } from "../core/source-of.ts";
 import { isWorded } from "./embed.ts";
 import { type Embedder, requireEmbedder } from "./embedder.ts";
 import { namespaced } from "./namespaced.ts";
-import { type EmbedLimits, storeSources } from "./store-sources.ts";
+import { deleteOtherSources, deleteSources, type EmbedLimits, storeSources } from "./store-sources.ts";
 import { checkFit } from "./vector-checks.ts";
 import { chunksOfSource } from "./vector-source.ts";
 import { requireVectorStore, type VectorContext, type VectorStore } from "./vector-store.ts";
@@ -30,14 +30,21 @@ export interface RememberOptions {
   readonly concurrency?: number;
   /** Chunks of one source at most: they are held in memory until all are stored. @default 10000 */
   readonly maxChunks?: number;
+  /**
+   * Deletes the sources that are stored and did not come in this run, once its input has ended: for a run that reads all there is.
+   * Those of the namespace, or without one of the whole store, whoever's they are; an empty input deletes them all. @default false
+   */
+  readonly removeMissing?: boolean;
 }
 
 /**
  * Stores chunks with their vectors, source by source.
  *
- * A source is stored whole or not at all: its chunks replace those it had before, in one step where the store can (`replace`). A
- * store that cannot gets the first chunk last, after the old ones are deleted; what a crash leaves there is repaired by the next
- * run. A source whose chunks are all as they were (text, metadata, `version`) is not embedded and not written.
+ * A source is stored whole or not at all: its chunks replace those it had before, in one step where the store can (`replace`). In a
+ * store that cannot, chunks count once the first of their content is there; it is written last, and those of old contents are deleted
+ * first. So `retrieve` finds the old content, the new, or for a moment neither, after a crash at any point too; the next run that
+ * brings the source repairs it. There two runs must not store one source at the same time.
+ * A source whose chunks are all as they were (text, metadata, `version`) is not embedded and not written.
  *
  * Reads:  text parts of the main stream with more than white space in them; the others pass by. Chunks of one source come one
  *         after the other.
@@ -55,12 +62,13 @@ export interface RememberOptions {
 export function remember(store: VectorStore, embedder: Embedder, options: RememberOptions = {}): Processor {
   requireVectorStore("remember", store);
   requireEmbedder("remember", embedder);
-  const { source = sourceOf, namespace, version = "", batch = 64, concurrency = 1, maxChunks = 10_000 } = options;
+  const { source = sourceOf, namespace, version = "", batch = 64, concurrency = 1, maxChunks = 10_000, removeMissing = false } = options;
   if (typeof source !== "function") throw invalidOption("remember", "source", "a function", source);
   if (typeof version !== "string") throw invalidOption("remember", "version", "a string", version);
   wholeNumber("remember", "batch", batch, 1);
   wholeNumber("remember", "concurrency", concurrency, 1);
   wholeNumber("remember", "maxChunks", maxChunks, 1);
+  if (typeof removeMissing !== "boolean") throw invalidOption("remember", "removeMissing", "a boolean", removeMissing);
   checkFit("remember", store, embedder);
   const target = namespace === undefined ? store : namespaced(store, namespace);
   const limits: EmbedLimits = { batch, concurrency };
@@ -108,6 +116,7 @@ export function remember(store: VectorStore, embedder: Embedder, options: Rememb
       gathered += 1;
     }
     if (pending.length > 0) yield* flush();
+    if (removeMissing) await deleteOtherSources(target, begun, call);
   };
 }
 
@@ -134,5 +143,5 @@ export async function forget(store: VectorStore, sources: readonly string[], opt
   requireVectorStore("forget", store);
   const { namespace, ...context } = options;
   const target = namespace === undefined ? store : namespaced(store, namespace);
-  for (let at = 0; at < sources.length; at += 100) await target.delete({ filter: { in: ["source", sources.slice(at, at + 100)] } }, context);
+  for (let at = 0; at < sources.length; at += 100) await deleteSources(target, { in: ["source", sources.slice(at, at + 100)] }, context);
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { json, text } from "../core/constructors.ts";
-import { invalidOption, MillraceError, wholeNumber } from "../core/errors.ts";
+import { debug, json, text } from "../core/constructors.ts";
+import { invalidOption, MillraceError, received, wholeNumber } from "../core/errors.ts";
 import { checkedJson } from "../core/json-border.ts";
 import type { Part } from "../core/part.ts";
 import type { Processor } from "../core/processor.ts";
@@ -15,6 +15,7 @@ import { namespaced } from "./namespaced.ts";
 import { checkFit, maxLimit } from "./vector-checks.ts";
 import { checkFilter, type VectorFilter } from "./vector-filter.ts";
 import { requireVectorStore, type VectorMatch, type VectorStore } from "./vector-store.ts";
+import { wholeMatches } from "./whole-matches.ts";
 
 /** What `retrieve` may be told. */
 export interface RetrieveOptions {
@@ -44,6 +45,9 @@ export interface Match {
 
 /**
  * Finds the nearest records for each text part and puts them before it.
+ *
+ * Chunks of a source that `remember` has not stored whole are left out, and named in a part on substream `debug`; for these checks a
+ * store without `replace` is asked a second time.
  *
  * Reads:  text parts of the main stream with more than white space in them, but those of role system; the others pass by.
  * Yields: one part per match, closest first: its text with role user, or a JSON part of its metadata where it has no text; its
@@ -77,11 +81,16 @@ export function retrieve(store: VectorStore, embedder: Embedder, options: Retrie
       const [vector] = await vectorsOf("retrieve", embedder, [part.text], { signal });
       if (vector === undefined) return part;
       const asked = { vector, limit, ...(filter === undefined ? {} : { filter }), ...(hybrid ? { text: part.text } : {}) };
-      const matches = await target.query(asked, { signal });
-      return [...matches.filter(({ score }) => minScore === undefined || score >= minScore).map(toPart), part];
+      const { matches, unfinished } = await wholeMatches(target, asked, { signal });
+      return [...(unfinished.length === 0 ? [] : [note(unfinished)]), ...matches.filter(({ score }) => minScore === undefined || score >= minScore).map(toPart), part];
     },
     { match: (part) => isWorded(part) && part.substream === "" && part.role !== "system", concurrency, name: "retrieve" },
   );
+}
+
+function note(unfinished: readonly string[]): Part {
+  const names = unfinished.slice(0, 5).map((name) => received(name)).join(", ");
+  return debug(`retrieve: left out what is only half stored of ${names}; remember it again`, { metadata: { unfinished } });
 }
 
 /** Retrieved text is somebody's words, never an instruction of ours: role user, and it says what it is. */

@@ -5,7 +5,7 @@
  */
 import { type Embedder, vectorsOf } from "./embedder.ts";
 import type { VectorFilter } from "./vector-filter.ts";
-import { isStored, recordsOf, type SourceChunks } from "./vector-source.ts";
+import { isStored, recordsOf, type SourceChunks, sourceKeyOf, sourceKeys } from "./vector-source.ts";
 import type { VectorContext, VectorStore } from "./vector-store.ts";
 
 /** How texts are gathered into calls. */
@@ -15,6 +15,9 @@ export interface EmbedLimits {
   /** Calls in progress at most. */
   readonly concurrency: number;
 }
+
+/** Ranges in one filter: three terms each, and some stores take few. */
+const rangesPerCall = 100;
 
 /** Stores the sources, one look-up for all of them, and gives those that had changed. Each is stored whole or not at all. */
 export async function storeSources(
@@ -40,8 +43,26 @@ async function storeSource(store: VectorStore, it: SourceChunks, vectors: readon
   const records = recordsOf(it, vectors);
   if (store.replace !== undefined) return store.replace(ofSource, records, context);
   await store.upsert(records.slice(1), context);
-  await store.delete({ filter: { and: [ofSource, { ne: ["sourceHash", it.hash] }] } }, context);
+  await deleteSources(store, { and: [ofSource, { ne: ["sourceHash", it.hash] }] }, context);
   await store.upsert(records.slice(0, 1), context); // the mark that the others are there and the old ones are gone
+}
+
+/** Deletes whole sources: their marks first where others could see one half deleted. */
+export async function deleteSources(store: VectorStore, filter: VectorFilter, context: VectorContext): Promise<void> {
+  if (store.replace === undefined) await store.delete({ filter: { and: [filter, { eq: ["chunk", 0] }] } }, context);
+  await store.delete({ filter }, context);
+}
+
+/** Deletes the sources that are none of these: all that is between their keys, for no store says which sources it has. */
+export async function deleteOtherSources(store: VectorStore, kept: Iterable<string>, context: VectorContext): Promise<void> {
+  const keys = [-1, ...new Set(await Promise.all(Array.from(kept, sourceKeyOf))), sourceKeys].sort((a, b) => a - b);
+  const between = keys.slice(1).flatMap((to, index): VectorFilter[] => {
+    const from = keys[index] ?? -1;
+    return to - from > 1 ? [{ and: [{ gt: ["sourceKey", from] }, { lt: ["sourceKey", to] }] }] : [];
+  });
+  for (let at = 0; at < between.length; at += rangesPerCall) {
+    await deleteSources(store, { or: between.slice(at, at + rangesPerCall) }, context);
+  }
 }
 
 /** The vectors of all texts, in order. When a call fails no further one begins, and those in progress are waited for. */

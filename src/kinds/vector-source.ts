@@ -1,6 +1,8 @@
 /**
  * How the chunks of one source stand in a vector store: their ids, their metadata, and how to know that a source is stored whole.
  *
+ * The first chunk is the mark: it is written last and deleted first, so where it is, all others of the same content are.
+ *
  * @module
  */
 import { MillraceError, received } from "../core/errors.ts";
@@ -25,25 +27,47 @@ export interface ChunkFields {
   readonly source: string;
   /** Of the whole source's content. */
   readonly sourceHash: string;
+  /** Of the source's name, a number, so that all sources between two others can be deleted. */
+  readonly sourceKey: number;
   /** Place in the source, from 0. */
   readonly chunk: number;
   /** How many the source has. */
   readonly chunks: number;
 }
 
+/** Of the fields above: with another number all that was stored before is stored anew. */
+const layout = 2;
+/** Keys are whole numbers below this: every store compares such exactly. */
+export const sourceKeys: number = 2 ** 48;
+/** Hexadecimal digits of the content's hash in an id. */
+const hashDigits = 32;
+
 /** Names and hashes the chunks of a source. `version` is whatever else decides what is stored, such as the embedding model. */
 export async function chunksOfSource(source: string, chunks: readonly TextPart[], version: string): Promise<SourceChunks> {
   const own = chunks.map((part, index) => metadataOf(source, part, index));
-  const hash = await sha256(JSON.stringify([version, chunks.map(({ text }, index) => [text, own[index]])]));
-  const name = (await sha256(source)).slice(0, 32);
+  const hash = await sha256(JSON.stringify([layout, version, chunks.map(({ text }, index) => [text, own[index]])]));
+  const name = await sha256(source);
   return {
     source,
     chunks,
     hash,
     // the hash is in the id, so that a new content never overwrites half of an old one
-    ids: chunks.map((_, index) => `${name}-${hash.slice(0, 32)}-${index}`),
-    metadata: own.map((metadata, chunk) => ({ ...metadata, ...({ source, sourceHash: hash, chunk, chunks: chunks.length } satisfies ChunkFields) })),
+    ids: chunks.map((_, index) => `${name.slice(0, 32)}${tailOf(hash, index)}`),
+    metadata: own.map((metadata, chunk) => ({ ...metadata, ...({ source, sourceHash: hash, sourceKey: keyIn(name), chunk, chunks: chunks.length } satisfies ChunkFields) })),
   };
+}
+
+/** The key of a source. Of the sources that a run met one may share it with one that is gone: then that one stays. */
+export async function sourceKeyOf(source: string): Promise<number> {
+  return keyIn(await sha256(source));
+}
+
+function keyIn(name: string): number {
+  return Number.parseInt(name.slice(0, 12), 16); // 48 bits
+}
+
+function tailOf(hash: string, chunk: number): string {
+  return `-${hash.slice(0, hashDigits)}-${chunk}`;
 }
 
 /** The metadata of a part as a store keeps it. A vector is not part of it: the record has one. */
@@ -52,9 +76,16 @@ function metadataOf(source: string, part: TextPart, index: number): Metadata {
   return checkedMetadata(rest, `metadata of chunk ${index} of ${received(source)}`);
 }
 
-/** Is this the first chunk of the source, of the same content? It is written last, so all of them are there. */
+/** Is this the first chunk of the source, of the same content? */
 export function isStored(head: VectorEntry | undefined, { hash, chunks }: SourceChunks): boolean {
   return head !== undefined && head.metadata["sourceHash"] === hash && head.metadata["chunks"] === chunks.length;
+}
+
+/** The id of the first chunk of the content that a chunk is of; `undefined` for what is no chunk, and for the first itself. */
+export function headIdOf({ id, metadata: { sourceHash, chunk } }: VectorEntry): string | undefined {
+  if (typeof sourceHash !== "string" || typeof chunk !== "number" || chunk === 0) return undefined;
+  const tail = tailOf(sourceHash, chunk);
+  return id.endsWith(tail) ? id.slice(0, -tail.length) + tailOf(sourceHash, 0) : undefined;
 }
 
 /** The records of a source with the vectors of its chunks. */

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { memoryVectorStore } from "../../src/adapters/memory/index.ts";
 import { bytes, type Part, run, text } from "../../src/index.ts";
+import { namespaced } from "../../src/kinds/namespaced.ts";
 import { forget, remember } from "../../src/kinds/remember.ts";
 import type { VectorStore } from "../../src/kinds/vector-store.ts";
 import { texts } from "../streams/support.ts";
@@ -83,7 +84,7 @@ test("the same content has the same ids in every run", async () => {
 test("a crash between any two writes of a store without the swap is repaired by the next run, and never passes for stored", async () => {
   const v1 = [chunk("a", "one"), chunk("a", "two"), chunk("a", "three")];
   const v2 = [chunk("a", "uno"), chunk("a", "due")];
-  for (let crashAt = 1; crashAt <= 3; crashAt += 1) {
+  for (let crashAt = 1; crashAt <= 4; crashAt += 1) {
     await using store = memoryVectorStore();
     await run(remember(store, letters()), v1).collect();
     let writes = 0;
@@ -103,7 +104,7 @@ test("a store without the swap gets the first chunk last, after the old ones are
   await using store = memoryVectorStore();
   const calls: string[] = [];
   await run(remember(stepwise(store, (call) => calls.push(call)), letters()), [chunk("a", "1"), chunk("a", "2"), chunk("a", "3")]).collect();
-  expect(calls).toEqual(["upsert 1 2", "delete", "upsert 0"]);
+  expect(calls).toEqual(["upsert 1 2", "delete", "delete", "upsert 0"]); // first the old mark, then the old chunks
 });
 
 test("a source that is not read to its end is not stored", async () => {
@@ -172,7 +173,7 @@ test("refuses a source that comes a second time, and one with too many chunks", 
 test("does not store vectors in metadata, nor metadata that is no JSON", async () => {
   await using store = memoryVectorStore();
   await run(remember(store, letters()), [chunk("a", "1", { embedding: Float32Array.of(1) })]).collect();
-  expect(Object.keys((await store.query({ vector: new Float32Array(28).fill(1), limit: 1 }))[0]?.metadata ?? {}).sort()).toEqual(["chunk", "chunks", "source", "sourceHash"]);
+  expect(Object.keys((await store.query({ vector: new Float32Array(28).fill(1), limit: 1 }))[0]?.metadata ?? {}).sort()).toEqual(["chunk", "chunks", "source", "sourceHash", "sourceKey"]);
   await expect(run(remember(store, letters()), [chunk("b", "1", { open: () => {} })]).collect()).rejects.toMatchObject({ code: "invalid_input" });
 });
 
@@ -184,6 +185,40 @@ test("keeps namespaces apart: the same source twice, one forgotten", async () =>
   expect(await contents(store)).toEqual({ a: ["text of theirs"] });
   await forget(store, ["a"]);
   expect(await store.count()).toBe(0);
+});
+
+test("removeMissing deletes what did not come, within the namespace, and only once the input has ended", async () => {
+  for (const wrapped of [false, true]) {
+    await using store = memoryVectorStore();
+    const target = wrapped ? stepwise(store) : store;
+    const names = Array.from({ length: 250 }, (_, i) => `s${i}`);
+    const ingest = (namespace: string, sources: readonly string[], removeMissing = true): Promise<unknown> =>
+      run(remember(target, letters(), { namespace, removeMissing }), sources.map((name) => chunk(name, name))).collect();
+    await ingest("ours", names);
+    await ingest("theirs", ["s1", "s2"]);
+    await ingest("ours", ["s3"], false);
+    expect(await store.count()).toBe(252);
+    async function* broken(): AsyncGenerator<Part> {
+      yield chunk("s1", "s1");
+      throw new Error("the disk is gone");
+    }
+    await expect(run(remember(target, letters(), { namespace: "ours", removeMissing: true }), broken()).collect()).rejects.toThrow("the disk is gone");
+    for await (const _ of run(remember(target, letters(), { namespace: "ours", removeMissing: true, batch: 1 }), [chunk("s1", "s1"), chunk("s2", "s2")])) break;
+    expect(await store.count()).toBe(252);
+    const kept = names.filter((_, i) => i % 2 === 0);
+    await ingest("ours", [...kept, "new"]);
+    expect(Object.keys(await contents(namespaced(store, "ours"))).sort()).toEqual([...kept, "new"].sort());
+    expect(Object.keys(await contents(namespaced(store, "theirs"))).sort()).toEqual(["s1", "s2"]);
+    await ingest("ours", []);
+    expect(await store.count()).toBe(2);
+  }
+});
+
+test("removeMissing leaves records that remember did not store", async () => {
+  await using store = memoryVectorStore();
+  await store.upsert([{ id: "own", vector: new Float32Array(28).fill(1), text: "own", metadata: { source: "own" } }]);
+  await run(remember(store, letters(), { removeMissing: true }), [chunk("a", "1")]).collect();
+  expect(await contents(store)).toEqual({ a: ["1"], own: ["own"] });
 });
 
 test("an abort while a call is in progress stores nothing", async () => {
@@ -200,8 +235,8 @@ test("an abort while a call is in progress stores nothing", async () => {
 
 test("refuses bad options, and an embedder whose vectors cannot fit, when it is built", () => {
   const store = memoryVectorStore();
-  for (const options of [{ batch: 0 }, { concurrency: 0 }, { maxChunks: 0 }, { namespace: "a/b" }, { namespace: "" }]) {
-    expect(() => remember(store, letters(), options)).toThrow(/(batch|concurrency|maxChunks|namespace) must be/);
+  for (const options of [{ batch: 0 }, { concurrency: 0 }, { maxChunks: 0 }, { namespace: "a/b" }, { namespace: "" }, { removeMissing: 1 as never }]) {
+    expect(() => remember(store, letters(), options)).toThrow(/(batch|concurrency|maxChunks|namespace|removeMissing) must be/);
   }
   expect(() => remember(memoryVectorStore({ dimensions: 3 }), letters())).toThrow("memory holds vectors of 3 dimensions, the embedder makes 28");
 });
