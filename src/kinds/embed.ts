@@ -28,6 +28,7 @@ export interface EmbedOptions {
 /**
  * Gives each text part its vector, as `metadata.embedding`, a `Float32Array`.
  *
+ * An embedder is asked for each text anew; `cachedEmbedder` is one that keeps what it was told.
  * The vector is for stages of the same process: no codec takes it, so drop it (or `remember` it) before parts are sent elsewhere.
  *
  * Reads:  text parts with more than white space in them; the others pass by.
