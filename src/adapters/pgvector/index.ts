@@ -14,7 +14,7 @@ import type { VectorContext, VectorMetric, VectorRecord, VectorStore } from "../
 import { postgresConnections, type PostgresOptions, type PostgresSession } from "../../wire/postgres.ts";
 import { refuseUnstorable } from "../../kinds/sql-text.ts";
 import { toArrays, toEntry, toMatch, toVectorText } from "./rows.ts";
-import { type Statement, statementsFor } from "./statements.ts";
+import { metricOf, type Statement, statementsFor } from "./statements.ts";
 
 const service = "pgvector";
 
@@ -22,8 +22,8 @@ const service = "pgvector";
 const limits = { vector: { stored: 16_000, indexed: 2_000 }, halfvec: { stored: 16_000, indexed: 4_000 } };
 /** Records of one statement: some megabytes of text with usual dimensions. */
 const recordsPerStatement = 500;
-/** The index looks at this many candidates, or at `limit` of them if that is more; 1000 is its most. */
-const minEfSearch = 100;
+/** Candidates and lists that an index may be told to look at (pgvector, reference of its settings). */
+const most = { efSearch: 1_000, lists: 32_768 };
 
 /** Of vectors in one table. */
 export interface PgvectorOptions extends PostgresOptions {
@@ -35,24 +35,38 @@ export interface PgvectorOptions extends PostgresOptions {
   readonly dimensions: number;
   /** @default "cosine" */
   readonly metric?: VectorMetric;
-  /** `none` looks at every row: exact, and slow from some ten thousand rows on. @default "hnsw" */
-  readonly index?: "hnsw" | "none";
-  /** How the index is built. @default m 16, efConstruction 64, as the extension has it */
-  readonly hnsw?: { readonly m?: number; readonly efConstruction?: number };
+  /**
+   * `ivfflat` is smaller and built faster, finds less at the same speed, and is made by the first `setup()` that finds as many rows as
+   * it has lists; `none` looks at every row: exact, and slow from some ten thousand rows on. @default "hnsw"
+   */
+  readonly index?: "hnsw" | "ivfflat" | "none";
+  /** How the index is built, and how many candidates a query looks at, or `limit` of them if that is more. @default m 16, efConstruction 64, efSearch 100 */
+  readonly hnsw?: { readonly m?: number; readonly efConstruction?: number; readonly efSearch?: number };
+  /** Into how many lists the vectors are divided, and how many of them a query looks at. @default lists 100, probes the square root of lists */
+  readonly ivfflat?: { readonly lists?: number; readonly probes?: number };
   /** `half` stores 16 bits a number, and is needed to index more than 2000 dimensions. @default "single" */
   readonly precision?: "single" | "half";
   /** Text search configuration for hybrid queries, such as `english`; `false` for a table without full text. @default "simple" */
   readonly language?: string | false;
 }
 
+/** What was seen of the table. */
+interface Known {
+  /** Does its index go on scanning until a filter has let enough through? */
+  readonly iterativeScan: boolean;
+  /** Does it say its metric? */
+  readonly isNoted: boolean;
+}
+
 /**
- * Stores vectors in a table of Postgres and finds the nearest, by an HNSW index or by looking at every row.
+ * Stores vectors in a table of Postgres and finds the nearest, by an HNSW or IVFFlat index or by looking at every row.
  *
  * `setup()` makes extension, table and indexes; nothing else does. A hybrid query ranks by any of the words of its text (quotes make
  * a phrase, `-` excludes) and fuses that with the ranks of the vectors. Behind an index answers are approximate, and a filter that
- * lets through very little among very many rows may find less than there is: the index gives up after `hnsw.max_scan_tuples`.
+ * lets through very little among very many rows may find less than there is: the index gives up after `hnsw.max_scan_tuples`. The
+ * options of an index that is there already are not changed: drop it, and `setup()` makes it anew.
  *
- * Throws: as every vector store; `conflict` when the table holds other vectors than the options say; what `wire/sqlstate.ts` has.
+ * Throws: as every vector store; `conflict` when the table holds other vectors than the options say, or by another metric; what `wire/sqlstate.ts` has.
  * Closes: the pool, if it was opened here; calls in progress reject with `closed`.
  *
  * @example
@@ -67,16 +81,19 @@ export interface PgvectorOptions extends PostgresOptions {
  * console.log(nearest?.text); // east
  */
 export function pgvector(options: PgvectorOptions): VectorStore {
-  const { metric = "cosine", index = "hnsw", precision = "single", language = "simple", hnsw = {} } = options;
-  if (index !== "hnsw" && index !== "none") throw invalidOption(service, "index", "hnsw or none", index);
+  const { metric = "cosine", index = "hnsw", precision = "single", language = "simple", hnsw = {}, ivfflat = {} } = options;
+  if (index !== "hnsw" && index !== "ivfflat" && index !== "none") throw invalidOption(service, "index", "hnsw, ivfflat or none", index);
   if (precision !== "single" && precision !== "half") throw invalidOption(service, "precision", "single or half", precision);
   const type = precision === "half" ? "halfvec" : "vector";
   const dimensions = wholeNumber(service, "dimensions", options.dimensions, 1, limits[type].stored);
-  if (index === "hnsw" && dimensions > limits[type].indexed) {
+  if (index !== "none" && dimensions > limits[type].indexed) {
     throw new MillraceError("invalid_input", `${service}: an index over ${precision} precision takes ${limits[type].indexed} dimensions, got ${dimensions}; say precision "half" (4000) or index "none"`);
   }
   const m = wholeNumber(service, "hnsw.m", hnsw.m ?? 16, 2, 100);
   const efConstruction = wholeNumber(service, "hnsw.efConstruction", hnsw.efConstruction ?? 64, 2 * m, 1_000);
+  const efSearch = wholeNumber(service, "hnsw.efSearch", hnsw.efSearch ?? 100, 1, most.efSearch);
+  const lists = wholeNumber(service, "ivfflat.lists", ivfflat.lists ?? 100, 1, most.lists);
+  const probes = wholeNumber(service, "ivfflat.probes", ivfflat.probes ?? Math.ceil(Math.sqrt(lists)), 1, lists);
   const statements = statementsFor(service, {
     schema: options.schema,
     table: options.table,
@@ -84,15 +101,15 @@ export function pgvector(options: PgvectorOptions): VectorStore {
     metric,
     type,
     language: language === false ? undefined : language,
-    hnsw: index === "hnsw" ? { m, efConstruction } : undefined,
+    index: index === "none" ? undefined : index === "hnsw" ? { method: "hnsw", m, efConstruction } : { method: "ivfflat", lists },
   });
   const server = postgresConnections(service, options);
   const shape: VectorShape = { service, dimensions, metric };
   const lacks: VectorStore["lacks"] = language === false ? { hybrid: `the table has no full text (language: false)` } : {};
-  /** Is there a table of the right shape, and does its index go on scanning until a filter has let enough through? Asked once. */
-  let known: { readonly iterativeScan: boolean } | undefined;
+  /** What is known of a table of the right shape. Asked once. */
+  let known: Known | undefined;
 
-  const look = async (session: PostgresSession): Promise<{ readonly iterativeScan: boolean }> => {
+  const look = async (session: PostgresSession): Promise<Known> => {
     if (known !== undefined) return known;
     const [row] = await session.query(statements.look.text, statements.look.values);
     if (row === undefined) {
@@ -105,7 +122,11 @@ export function pgvector(options: PgvectorOptions): VectorStore {
     if (language !== false && row["words"] !== true) {
       throw new MillraceError("conflict", `${service}: ${statements.name} was made without full text; say language: false, or make it anew`, { service, scope: "process" });
     }
-    known = { iterativeScan: index === "hnsw" && isAtLeast(row["version"], 0, 8) };
+    const by = metricOf(row);
+    if (by !== undefined && by !== metric) {
+      throw new MillraceError("conflict", `${service}: ${statements.name} was made for the metric ${by}, the options say ${metric}`, { service, scope: "process" });
+    }
+    known = { iterativeScan: isAtLeast(row["version"], 0, 8), isNoted: by !== undefined };
     return known;
   };
   const send = (session: PostgresSession, { text, values }: Statement): ReturnType<PostgresSession["query"]> => session.query(text, values);
@@ -137,9 +158,11 @@ export function pgvector(options: PgvectorOptions): VectorStore {
       await server.transaction("setup", async (session) => {
         // "if not exists" is no protection against another set-up at the same moment
         await session.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", ["millrace: set up vectors"]);
-        for (const text of statements.setup) await session.query(text);
+        for (const text of statements.makeTable) await session.query(text);
         known = undefined;
-        await look(session);
+        const { isNoted } = await look(session);
+        if (!isNoted) await session.query(statements.noteMetric);
+        for (const text of statements.makeIndexes) await session.query(text);
       }, context);
     },
     async upsert(records, context) {
@@ -160,12 +183,16 @@ export function pgvector(options: PgvectorOptions): VectorStore {
       const ask = async (session: PostgresSession): Promise<ReturnType<typeof toMatch>[]> => {
         const { iterativeScan } = await look(session);
         if (index === "hnsw") {
-          await session.query(`set local hnsw.ef_search = ${Math.min(1_000, Math.max(minEfSearch, width))}`);
+          await session.query(`set local hnsw.ef_search = ${Math.min(most.efSearch, Math.max(efSearch, width))}`);
           if (iterativeScan) await session.query("set local hnsw.iterative_scan = strict_order");
+        } else if (index === "ivfflat") {
+          await session.query(`set local ivfflat.probes = ${probes}`);
+          // it knows no strict order; rows that come a little late are put in order with the others
+          if (iterativeScan) await session.query("set local ivfflat.iterative_scan = relaxed_order");
         }
         return (await send(session, statement)).map((row) => toMatch(metric, row));
       };
-      return index === "hnsw" ? server.transaction("query", ask, context) : server.run("query", ask, context);
+      return index === "none" ? server.run("query", ask, context) : server.transaction("query", ask, context);
     },
     async get(ids, context) {
       checkIds(service, ids);
