@@ -124,6 +124,13 @@ describe("qdrant", () => {
     await Promise.all(both.map((notes) => notes.close()));
   });
 
+  test("setup makes an index of each field that remember and namespaced ask for: a server may refuse filters on others", async () => {
+    await using notes = store();
+    await notes.setup();
+    const fields = ["source", "sourceHash", "sourceKey", "chunk", "namespace"].map((field) => `metadata."${field}"`);
+    expect([...(standIn.collections.get(lastCollection())?.indexes ?? [])].map(([field]) => field)).toEqual(fields);
+  });
+
   test("setup makes an index of each field that filters often ask for", async () => {
     await using notes = store({ filterFields: { "a.b": "string", year: "number", draft: "boolean" } });
     await notes.setup();

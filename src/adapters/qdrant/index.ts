@@ -70,7 +70,7 @@ export interface QdrantOptions extends QdrantConnectionOptions {
 export function qdrant(options: QdrantOptions): VectorStore {
   if (typeof options !== "object" || options === null) throw invalidOption(service, "options", "an object", options);
   const { collection, metric = "cosine", hybrid = true, timeoutMs = 30_000, clock = systemClock } = options;
-  const { filterFields = { source: "string", sourceHash: "string", namespace: "string" } } = options;
+  const { filterFields = { source: "string", sourceHash: "string", sourceKey: "number", chunk: "number", namespace: "string" } } = options;
   if (typeof collection !== "string" || !/^[\w.-]{1,255}$/.test(collection) || /^\.+$/.test(collection)) {
     throw invalidOption(service, "collection", "1 to 255 letters, digits, '_', '-' and '.'", collection);
   }
