@@ -7,6 +7,7 @@
  */
 import { chromaProgram, startChroma } from "./chroma.ts";
 import type { Host } from "./host.ts";
+import { natsProgram, startNats } from "./nats.ts";
 import { ask, startPostgres } from "./postgres.ts";
 import { postgresTree } from "./postgres-tree.ts";
 
@@ -53,6 +54,11 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
     variable: "CHROMA_URL",
     start: ({ host }) => startChroma(host()),
     install: () => chromaProgram().from,
+  },
+  nats: {
+    variable: "NATS_URL",
+    start: ({ host }) => startNats(host()),
+    install: () => natsProgram().from,
   },
 };
 

@@ -1,0 +1,95 @@
+/**
+ * A NATS of the tests' own, with JetStream: the machine's program, else Debian's, unpacked into the project's ignored cache folder.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
+import { join } from "node:path";
+import { call, privateApt } from "./debian.ts";
+import { firstFile, type Host, type Launched, onFreePort } from "./host.ts";
+
+const cache = join(import.meta.dirname, "..", "..", ".cache", "services");
+const within = join("usr", "sbin", "nats-server");
+
+/** A server that answers. */
+export interface NatsServer {
+  readonly url: string;
+  readonly from: string;
+  readonly process: Launched;
+  readonly port: number;
+  readonly directory: string;
+}
+
+/** Where the program is. */
+interface NatsProgram {
+  readonly command: string;
+  /** For the printed line. */
+  readonly from: string;
+}
+
+/** Finds the program, and fetches it where there is none; throws with the reason where there can be none. */
+export function natsProgram(): NatsProgram {
+  const local = firstFile("nats-server");
+  if (local !== undefined) return { command: local, from: `${versionOf(local)} (${local})` };
+  const command = keptProgram() ?? fetched();
+  return { command, from: `${versionOf(command)} (Debian's, unpacked)` };
+}
+
+/** Starts a server on a directory and a port of its own, or on those that another has left. */
+export async function startNats(host: Host, at?: { readonly port: number; readonly directory: string }): Promise<NatsServer> {
+  const { command, from } = natsProgram();
+  const directory = at?.directory ?? host.directory("nats");
+  const start = async (port: number): Promise<NatsServer> => {
+    const process = host.launch("nats", command, ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", directory]);
+    await host.ready(process, () => answers(port));
+    return { url: `nats://127.0.0.1:${port}`, from: `${from}, own process`, process, port, directory };
+  };
+  return at === undefined ? onFreePort(start) : start(at.port);
+}
+
+/** Does it greet, with JetStream? */
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    let text = "";
+    const done = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(2_000, () => done(false));
+    socket.on("error", () => done(false));
+    socket.on("close", () => done(false));
+    socket.on("data", (chunk) => {
+      text += chunk.toString("latin1");
+      if (text.includes("\r\n")) done(/^INFO .*"jetstream":true/.test(text));
+    });
+  });
+}
+
+function keptProgram(): string | undefined {
+  if (!existsSync(cache)) return undefined;
+  const programs = readdirSync(cache).filter((name) => name.startsWith("nats-server-")).map((name) => join(cache, name, within));
+  return programs.find((path) => existsSync(path));
+}
+
+/** What was there first stays when two do it at once. */
+function fetched(): string {
+  console.log("services: fetching nats-server (once, into .cache/services)");
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(join(cache, "making-"));
+  try {
+    const root = join(work, "root");
+    privateApt(join(work, "apt")).unpack(["nats-server"], root);
+    const kept = join(cache, `nats-server-${/v?([\d.]+)$/.exec(versionOf(join(root, within)))?.[1] ?? "unknown"}`);
+    if (!existsSync(kept)) renameSync(root, kept);
+    return join(kept, within);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** `nats-server: v2.9.10` */
+function versionOf(command: string): string {
+  return call(command, ["--version"]).trim().replace(": v", " ");
+}
