@@ -1,0 +1,98 @@
+/**
+ * What is asked of JetStream by its own client: to store a message, to look at a consumer, to make it and its stream.
+ *
+ * @module
+ */
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+import { isMillraceError, MillraceError } from "../../core/errors.ts";
+import { fieldOf } from "../../wire/error-fields.ts";
+import type { NatsClient } from "./client.ts";
+import { type Connection, isUnheard } from "./connection.ts";
+import { configsOf, type ConsumerState, consumerState, type NatsNames, type NatsSetupOptions, requireSame } from "./consumer.ts";
+
+interface Interfaces {
+  readonly client: JetStreamClient;
+  readonly manager: JetStreamManager;
+}
+
+/** Of a queue. */
+export interface JetStreamSettings extends NatsNames {
+  readonly service: string;
+  readonly connection: Connection;
+  readonly leaseMs: number;
+  readonly timeoutMs: number;
+}
+
+/** JetStream, as a queue needs it. */
+export interface JetStream {
+  /** Stores a message; gives its place in the stream, which is the first one's for an id that the stream has had. */
+  store(body: Uint8Array, messageId: string, signal: AbortSignal | undefined): Promise<number>;
+  /** Throws `not_found` where there is no consumer, `conflict` for one that a queue cannot live on. */
+  look(signal: AbortSignal | undefined): Promise<ConsumerState>;
+  setup(options: NatsSetupOptions): Promise<void>;
+}
+
+/** Asks by a connection. */
+export function jetStreamOf(settings: JetStreamSettings): JetStream {
+  const { service, connection, stream, subject, consumer, leaseMs, timeoutMs } = settings;
+  const kept = new WeakMap<NatsClient, Promise<Interfaces>>();
+  const interfaces = (client: NatsClient): Promise<Interfaces> => {
+    const known = kept.get(client) ?? loaded(client, timeoutMs);
+    kept.set(client, known);
+    return known;
+  };
+  const notFound = (message: string, cause?: unknown): MillraceError =>
+    new MillraceError("not_found", `${service}: ${message}; setup() makes it`, { service, scope: "dependency", cause });
+
+  return {
+    async store(body, messageId, signal) {
+      const headerBytes = 100 + stream.length + 3 * messageId.length; // at most: three bytes a character, and the names of three headers
+      const publish = async (client: NatsClient): Promise<number> => {
+        const most = client.info?.max_payload ?? Infinity;
+        if (body.byteLength + headerBytes > most) {
+          throw new MillraceError("too_large", `${service}: the server takes ${most} bytes, ${headerBytes} of them headers, got ${body.byteLength}; see offload`);
+        }
+        const { client: js } = await interfaces(client);
+        try {
+          return (await js.publish(subject, body, { msgID: messageId, expect: { streamName: stream }, timeout: timeoutMs })).seq;
+        } catch (error) {
+          throw isUnheard(error) ? notFound(`no stream takes ${subject}`) : error;
+        }
+      };
+      return connection.request("send", "write", publish, signal);
+    },
+    async look(signal) {
+      try {
+        const info: unknown = await connection.request("look at the consumer", "read", async (it) => (await interfaces(it)).manager.consumers.info(stream, consumer), signal);
+        return consumerState(service, consumer, leaseMs, info);
+      } catch (error) {
+        throw isMillraceError(error, "not_found") ? notFound(`there is no consumer ${consumer} on a stream ${stream}`, error.cause) : error;
+      }
+    },
+    async setup(options) {
+      const wanted = configsOf(`${service}: setup`, settings, leaseMs, options);
+      const { signal } = options;
+      const make = async (what: string, find: (manager: JetStreamManager) => Promise<unknown>, add: (manager: JetStreamManager) => Promise<unknown>): Promise<unknown> => {
+        try {
+          return await connection.request("setup", "read", async (it) => find((await interfaces(it)).manager), signal);
+        } catch (error) {
+          if (!isMillraceError(error, "not_found")) throw error;
+        }
+        return connection.request(`make ${what}`, "write", async (it) => add((await interfaces(it)).manager), signal);
+      };
+      // what somebody else made in between is either the same, or refused by the server
+      const streamInfo = await make("the stream", (it) => it.streams.info(stream), (it) => it.streams.add({ ...wanted.stream, name: stream }));
+      requireSame(service, `stream ${stream}`, wanted.stream, fieldOf(streamInfo, "config"));
+      const consumerInfo = await make("the consumer", (it) => it.consumers.info(stream, consumer), (it) => it.consumers.add(stream, { ...wanted.consumer }));
+      requireSame(service, `consumer ${consumer}`, wanted.consumer, fieldOf(consumerInfo, "config"));
+    },
+  };
+}
+
+async function loaded(client: NatsClient, timeoutMs: number): Promise<Interfaces> {
+  const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
+  const connection = client as NatsConnection; // a ready connection is one; by structure it is told what we call ourselves
+  const manager = await jetstreamManager(connection, { checkAPI: false, timeout: timeoutMs });
+  return { client: jetstream(connection, { timeout: timeoutMs }), manager };
+}

@@ -1,0 +1,196 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { nats, type NatsOptions, type NatsQueue } from "../../src/adapters/nats/index.ts";
+import { consume, isMillraceError, pipe, text } from "../../src/index.ts";
+import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
+import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
+import { type Host, openHost } from "../services/host.ts";
+import { type NatsServer, startNats } from "../services/nats.ts";
+import { service, titled } from "../services.ts";
+
+const reachable = await service("nats");
+const words = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => String(from + i));
+
+describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the way there at fault", reachable), () => {
+  let host: Host;
+  let server: NatsServer;
+  let proxy: FaultProxy;
+  let count = 0;
+  beforeAll(async () => {
+    host = openHost();
+    server = await startNats(host);
+    proxy = await faultProxy(server.port);
+  }, 60_000);
+  afterAll(async () => {
+    await proxy?.[Symbol.asyncDispose]();
+    await host?.close();
+  });
+  const opened = async (options: Partial<NatsOptions> = {}): Promise<NatsQueue> => {
+    proxy.heal();
+    const queue = nats({ url: `nats://127.0.0.1:${proxy.port}`, stream: `s${(count += 1)}`, leaseMs: 5_000, ...options });
+    onTestFinished(() => queue.close());
+    await queue.setup();
+    return queue;
+  };
+  /** Sends as a careful sender does: the same id until it is confirmed. */
+  const sendAll = async (queue: NatsQueue, all: readonly string[]): Promise<void> => {
+    for (const word of all) {
+      for (let sent = false; !sent; ) {
+        try {
+          await queue.send([text(word)], { id: `${queue.name}-${word}` });
+          sent = true;
+        } catch (error) {
+          if (!isMillraceError(error, "interrupted") && !isMillraceError(error, "unavailable")) throw error;
+        }
+      }
+    }
+  };
+  /** A worker that keeps what it has seen. */
+  const working = (queue: NatsQueue): { readonly seen: Set<string>; readonly stop: () => Promise<unknown> } => {
+    const seen = new Set<string>();
+    const worker = consume(queue, pipe(), async (part) => void (part.kind === "text" && seen.add(part.text)), { concurrency: 16, maxInFlight: 16 });
+    onTestFinished(() => void worker.stop());
+    return { seen, stop: () => worker.stop() };
+  };
+  const complete = (seen: ReadonlySet<string>, all: readonly string[]): Promise<void> =>
+    expect.poll(() => all.filter((word) => !seen.has(word)), { timeout: 15_000 }).toEqual([]);
+
+  test("a server that is killed and started again loses nothing, and worker and sender go on by themselves", async () => {
+    const queue = await opened();
+    const all = words(600);
+    await sendAll(queue, all.slice(0, 300));
+    const { seen, stop } = working(queue);
+    const sending = sendAll(queue, all.slice(300));
+    await expect.poll(() => seen.size).toBeGreaterThan(20);
+    await server.process.stop("SIGKILL");
+    server = await startNats(host, server);
+    await sending;
+    await complete(seen, all);
+    await stop();
+  }, 30_000);
+
+  test("connections that are cut come back, and what was out is settled or comes again", async () => {
+    const queue = await opened({ leaseMs: 2_000 });
+    const all = words(200);
+    const { seen, stop } = working(queue);
+    const before = proxy.connections;
+    const sending = sendAll(queue, all);
+    for (const size of [10, 60, 120]) {
+      await expect.poll(() => seen.size, { timeout: 10_000 }).toBeGreaterThan(size);
+      proxy.cut();
+    }
+    await sending;
+    await complete(seen, all);
+    expect(proxy.connections - before).toBeLessThan(10);
+    await stop();
+  }, 30_000);
+
+  test("while connections are refused it tries fewer than five times a second, and is back when they are not", async () => {
+    const queue = await opened();
+    const { seen, stop } = working(queue);
+    await sendAll(queue, ["before"]);
+    await complete(seen, ["before"]);
+    const before = proxy.connections;
+    proxy.faults.refuse = true;
+    proxy.cut();
+    await new Promise((resolve) => setTimeout(resolve, 2_000)); // the tries of two seconds are what is counted
+    const tries = proxy.connections - before;
+    expect([tries > 0, tries < 10]).toEqual([true, true]);
+    proxy.heal();
+    await sendAll(queue, ["after"]);
+    await complete(seen, ["before", "after"]);
+    await stop();
+  }, 30_000);
+
+  test("a connection on which nothing comes any more is given up, and another takes its place", async () => {
+    const queue = await opened();
+    const { seen, stop } = working(queue);
+    await sendAll(queue, ["before"]);
+    await complete(seen, ["before"]);
+    const before = proxy.connections;
+    proxy.faults.silent = "both";
+    await expect.poll(() => proxy.connections, { timeout: 15_000, interval: 20 }).toBeGreaterThan(before);
+    proxy.heal();
+    await sendAll(queue, ["after"]);
+    await complete(seen, ["before", "after"]);
+    await stop();
+  }, 30_000);
+
+  test("a send whose answer is lost is interrupted, and the same id again finds out that it was stored", async () => {
+    const queue = await opened();
+    await queue.send([text("a")], { id: "a" });
+    proxy.faults.silent = "down";
+    const lost = queue.send([text("b")], { id: "b" });
+    lost.catch(() => {});
+    await using direct = nats({ url: server.url, stream: queue.name, leaseMs: 5_000 });
+    expect(textsIn(await reading(direct).settle(2))).toEqual(["a", "b"]); // so it has arrived
+    proxy.cut();
+    await expect(lost).rejects.toMatchObject({ code: "interrupted", retryable: false });
+    proxy.heal();
+    expect(await queue.send([text("b")], { id: "b" })).toMatchObject({ id: `${queue.name}/2` });
+  });
+
+  test("a send without an answer in time is interrupted too, and one that is aborted rejects with the reason, at once", async () => {
+    const queue = await opened({ timeoutMs: 150 });
+    proxy.faults.silent = "both";
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const aborted = queue.send([text("b")], { signal: controller.signal });
+    controller.abort(reason);
+    await expect(aborted).rejects.toBe(reason);
+    await expect(queue.send([text("a")])).rejects.toMatchObject({ code: "interrupted" });
+  });
+
+  test("without a connection nothing is sent, so it is unavailable after connectMs", async () => {
+    const queue = await opened({ connectMs: 100 });
+    proxy.faults.refuse = true;
+    const before = proxy.connections;
+    proxy.cut();
+    await expect.poll(() => proxy.connections).toBeGreaterThan(before);
+    await expect(queue.send([text("a")])).rejects.toMatchObject({ code: "unavailable", retryable: true });
+    await expect(reading(queue).raw()).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  test("an abort while a reader waits rejects with the reason, and close ends the connection, also one that is silent", async () => {
+    const queue = await opened();
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const waiting = reading(queue, { signal: controller.signal }).raw();
+    proxy.faults.silent = "both";
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await queue.close();
+    await expect.poll(() => proxy.open).toBe(0);
+  });
+
+  test("an ack that is cut off is said again, and confirmed once the connection is back", async () => {
+    const queue = await opened();
+    await queue.send([text("a")]);
+    const delivery = await reading(queue).next();
+    proxy.faults.silent = "down";
+    const acked = delivery.ack();
+    proxy.cut();
+    proxy.heal();
+    await acked;
+    await queue.send([text("b")]);
+    await using direct = nats({ url: server.url, stream: queue.name, leaseMs: 5_000 });
+    expect(textsIn(await reading(direct).settle(1))).toEqual(["b"]);
+  });
+
+  test("bytes that come one by one, and late, are the same messages", async () => {
+    const queue = await opened();
+    Object.assign(proxy.faults, { sliceBytes: 11, latencyMs: 2 });
+    await sendAll(queue, ["añ", "b"]);
+    expect(textsIn(await reading(queue).settle(2))).toEqual(["añ", "b"]);
+  });
+
+  test("a server that does not greet is a timeout of connecting, and the next send tries again", async () => {
+    proxy.heal();
+    proxy.faults.silent = "both";
+    const queue = nats({ url: `nats://127.0.0.1:${proxy.port}`, stream: "s", connectMs: 200 });
+    onTestFinished(() => queue.close());
+    await expect(queue.send([text("a")])).rejects.toMatchObject({ code: "timeout", phase: "connect" });
+    proxy.cut();
+    proxy.heal();
+    await expect(queue.send([text("a")])).rejects.toMatchObject({ code: "not_found" }); // so it has asked
+  });
+});
