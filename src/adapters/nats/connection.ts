@@ -13,6 +13,7 @@ import { fieldOf } from "../../wire/error-fields.ts";
 import { natsFault } from "../../wire/nats-errors.ts";
 import { quotedError, type Redact } from "../../wire/redact.ts";
 import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
+import { Asks, type Unanswered } from "./asks.ts";
 import type { NatsClient } from "./client.ts";
 
 /** How a connection is had. */
@@ -23,6 +24,9 @@ export interface ConnectionOptions {
   /** Makes one. */
   readonly open: () => Promise<NatsClient>;
   readonly connectMs: number;
+  /** Milliseconds for an answer to what is confirmed. */
+  readonly timeoutMs: number;
+  readonly inboxPrefix: string;
   readonly clock: Clock;
   readonly redact: Redact;
 }
@@ -44,6 +48,7 @@ export class Connection {
   private lazy: LazyClient<NatsClient>;
   /** The client whose states are heard. */
   private client: NatsClient | undefined;
+  private asks: Asks | undefined;
   private connected = false;
   private ended: Promise<void> | undefined;
   private gathering: Promise<void> | undefined;
@@ -99,8 +104,7 @@ export class Connection {
       const abort = (): void => stop(signal?.reason);
       const lost = (why: string): MillraceError => {
         const { service } = this.options;
-        if (kind === "read") return new MillraceError("unavailable", `${service}: ${what}: ${why}`, { service });
-        return new MillraceError("interrupted", `${service}: ${what}: ${why} before the answer; it may have been carried out`, { service });
+        return kind === "read" ? new MillraceError("unavailable", `${service}: ${what}: ${why}`, { service }) : this.interrupted(what, why);
       };
       const watch: ConnectionWatch = { down: () => stop(lost("the connection was lost")), up: ignore, gone: stop };
       this.watches.add(watch);
@@ -117,6 +121,16 @@ export class Connection {
         },
       );
     });
+  }
+
+  /**
+   * Says something that the server confirms. Without an answer it throws `interrupted`, and `closed` where nobody is there to hear it; the
+   * signal ends no more than the wait for a connection.
+   */
+  async confirm(subject: string, payload: string, signal: AbortSignal): Promise<void> {
+    await this.together();
+    if (!this.connected || this.asks === undefined) await this.ready(signal);
+    return this.asks?.ask(subject, payload) ?? Promise.reject(this.unanswered("lost"));
   }
 
   /** The error to throw for what the client threw; what neither server, client nor network made is handed on as it is. */
@@ -140,6 +154,7 @@ export class Connection {
   private async end(): Promise<void> {
     const { lazy } = this;
     this.connected = false;
+    this.asks?.stop();
     const error = this.closedError();
     this.tell((watch) => watch.gone(error));
     await lazy.close();
@@ -155,6 +170,7 @@ export class Connection {
   private hear(client: NatsClient): void {
     this.client = client;
     this.connected = !client.isClosed();
+    this.asks = client.isClosed() ? undefined : new Asks(client, this.options, (why) => this.unanswered(why));
     const states = async (): Promise<void> => {
       for await (const { type } of client.status()) {
         if (this.client !== client || this.ended !== undefined) continue;
@@ -167,6 +183,8 @@ export class Connection {
       if (this.client !== client || this.ended !== undefined) return;
       this.client = undefined;
       this.connected = false;
+      this.asks?.stop();
+      this.asks = undefined;
       if (this.options.client === undefined) this.lazy = this.unopened();
       const { service } = this.options;
       const fault = error === undefined ? undefined : this.toError("the connection is given up", error);
@@ -177,6 +195,7 @@ export class Connection {
 
   private turn(connected: boolean): void {
     this.connected = connected;
+    if (!connected) this.asks?.lose();
     this.tell((watch) => (connected ? watch.up() : watch.down()));
   }
 
@@ -211,6 +230,17 @@ export class Connection {
       });
     });
     return this.gathering;
+  }
+
+  private unanswered(why: Unanswered): MillraceError {
+    const { service } = this.options;
+    if (why === "unheard") return new MillraceError("closed", `${service}: the consumer is gone, and with it the delivery`, { service });
+    return this.interrupted("settle", why === "late" ? "there was no answer in time" : "the connection was lost");
+  }
+
+  private interrupted(what: string, why: string): MillraceError {
+    const { service } = this.options;
+    return new MillraceError("interrupted", `${service}: ${what}: ${why} before the answer; it may have been carried out`, { service });
   }
 
   private requireOpen(): void {

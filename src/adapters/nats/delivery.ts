@@ -8,8 +8,7 @@ import { isMillraceError, MillraceError, wholeNumber } from "../../core/errors.t
 import { noMetadata } from "../../core/part.ts";
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
 import { type Delivery, settleOnce } from "../../kinds/queue.ts";
-import type { NatsClient } from "./client.ts";
-import { type Connection, isUnheard } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { type Held, negative, type Reader } from "./reader.ts";
 
 /** What JetStream understands in answer to a message. */
@@ -22,7 +21,6 @@ export interface DeliverySettings {
   readonly connection: Connection;
   readonly format: MessageFormat;
   readonly leaseMs: number;
-  readonly timeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -65,21 +63,14 @@ export function deliveryOf(settings: DeliverySettings, reader: Reader, held: Hel
 }
 
 /** Tells the server, which confirms. That a message is done with may be said twice, so it is, until its lease is over; the rest is said once. */
-async function tell(settings: DeliverySettings, reader: Reader, held: Held, what: "ack" | "nack" | "extend", payload: string): Promise<void> {
-  const { service, connection, timeoutMs } = settings;
-  const { signal } = held.controller;
-  const lost = (why: string): MillraceError => new MillraceError("closed", `${service}: delivery ${held.id} is this reader's no more${why}`, { service });
-  const send = (client: NatsClient): Promise<unknown> =>
-    client.request(held.reply, payload, { timeout: timeoutMs }).catch((error: unknown) => {
-      throw isUnheard(error) ? lost(": the consumer is gone") : error;
-    });
+async function tell({ service, connection }: DeliverySettings, reader: Reader, held: Held, what: "ack" | "nack" | "extend", payload: string): Promise<void> {
   for (;;) {
-    if (!reader.isHeld(held)) throw lost("");
+    if (!reader.isHeld(held)) throw new MillraceError("closed", `${service}: delivery ${held.id} is this reader's no more`, { service });
     try {
-      return void (await connection.request(what, "write", send, signal));
+      return await connection.confirm(held.reply, payload, held.controller.signal);
     } catch (error) {
       const passes = isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
-      if (what !== "ack" || !passes || signal.aborted) throw error;
+      if (what !== "ack" || !passes) throw error;
     }
   }
 }

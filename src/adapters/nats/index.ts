@@ -103,6 +103,8 @@ export function nats(options: NatsOptions): NatsQueue {
     service,
     client,
     connectMs,
+    timeoutMs,
+    inboxPrefix,
     clock,
     redact: redaction({ secrets: address === undefined ? [] : secretsOf(address) }),
     async open() {
@@ -113,7 +115,7 @@ export function nats(options: NatsOptions): NatsQueue {
   const jetStream = jetStreamOf({ service, connection, leaseMs, timeoutMs, ...names });
   const { look } = jetStream;
   const reading: ReaderSettings = { service, connection, inboxPrefix, clock, look, ...names, holdMs: leaseMs - Math.min(maxMarginMs, leaseMs * margin) };
-  const delivering = { service, connection, format, leaseMs, timeoutMs, clock };
+  const delivering = { service, connection, format, leaseMs, clock };
   const readers = new Set<Reader>();
   const declared: Pick<Queue, "service" | "lacks"> = { service, lacks };
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });

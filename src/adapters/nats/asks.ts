@@ -1,0 +1,78 @@
+/**
+ * Short requests whose answer says nothing but that they were heard: by one subscription and one timer for all that are on their way.
+ *
+ * The client's own request makes a timer and an error with its stack for each, which for acknowledgements is most of their cost.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
+import { Leases } from "./leases.ts";
+
+/** A request without its answer. */
+interface Ask {
+  readonly inbox: string;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Why a request has no answer: in time, at all, or because nobody is there. */
+export type Unanswered = "late" | "lost" | "unheard";
+
+/** Requests on one client. */
+export class Asks {
+  private readonly client: NatsClient;
+  private readonly inbox: string;
+  private readonly unanswered: (why: Unanswered) => unknown;
+  private readonly waiting = new Map<string, Ask>();
+  private readonly limits: Leases<Ask>;
+  private readonly subscription: NatsSubscription;
+  private count = 0;
+
+  /** `unanswered` makes the error. */
+  constructor(client: NatsClient, options: { readonly inboxPrefix: string; readonly timeoutMs: number; readonly clock: Clock }, unanswered: (why: Unanswered) => unknown) {
+    this.client = client;
+    this.inbox = `${options.inboxPrefix}.${crypto.randomUUID().replaceAll("-", "")}`;
+    this.unanswered = unanswered;
+    this.limits = new Leases(options.timeoutMs, options.clock, (ask) => this.end(ask, "late"));
+    this.subscription = client.subscribe(`${this.inbox}.*`, { callback: (error, message) => (error === null ? this.hear(message) : this.lose()) });
+  }
+
+  /** Resolves when the server has answered. */
+  ask(subject: string, payload: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.count += 1;
+      const inbox = `${this.inbox}.${this.count}`;
+      const ask = { inbox, resolve, reject };
+      this.client.publish(subject, payload, { reply: inbox });
+      this.waiting.set(inbox, ask);
+      this.limits.begin(ask);
+    });
+  }
+
+  /** None of them will be answered any more. */
+  lose(): void {
+    for (const ask of this.waiting.values()) this.end(ask, "lost");
+  }
+
+  stop(): void {
+    this.lose();
+    this.limits.stop();
+    if (!this.client.isClosed()) this.subscription.unsubscribe();
+  }
+
+  private hear({ subject, headers }: NatsMessage): void {
+    const ask = this.waiting.get(subject);
+    if (ask === undefined) return; // too late
+    if (headers?.code === 503) return this.end(ask, "unheard");
+    this.waiting.delete(subject);
+    this.limits.end(ask);
+    ask.resolve();
+  }
+
+  private end(ask: Ask, why: Unanswered): void {
+    this.waiting.delete(ask.inbox);
+    this.limits.end(ask);
+    ask.reject(this.unanswered(why));
+  }
+}
