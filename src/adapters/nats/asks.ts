@@ -1,18 +1,19 @@
 /**
- * Short requests whose answer says nothing but that they were heard: by one subscription and one timer for all that are on their way.
+ * Requests by one subscription and one timer for all that are on their way.
  *
- * The client's own request makes a timer and an error with its stack for each, which for acknowledgements is most of their cost.
+ * The client's own request makes a timer and an error with its stack for each, which is most of what a message costs here.
  *
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
-import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
+import type { NatsClient, NatsHeaders, NatsMessage, NatsSubscription } from "./client.ts";
 import { Leases } from "./leases.ts";
 
 /** A request without its answer. */
 interface Ask {
+  readonly what: string;
   readonly inbox: string;
-  resolve(): void;
+  resolve(answer: NatsMessage): void;
   reject(error: unknown): void;
 }
 
@@ -23,14 +24,14 @@ export type Unanswered = "late" | "lost" | "unheard";
 export class Asks {
   private readonly client: NatsClient;
   private readonly inbox: string;
-  private readonly unanswered: (why: Unanswered) => unknown;
+  private readonly unanswered: (what: string, why: Unanswered) => unknown;
   private readonly waiting = new Map<string, Ask>();
   private readonly limits: Leases<Ask>;
   private readonly subscription: NatsSubscription;
   private count = 0;
 
   /** `unanswered` makes the error. */
-  constructor(client: NatsClient, options: { readonly inboxPrefix: string; readonly timeoutMs: number; readonly clock: Clock }, unanswered: (why: Unanswered) => unknown) {
+  constructor(client: NatsClient, options: { readonly inboxPrefix: string; readonly timeoutMs: number; readonly clock: Clock }, unanswered: (what: string, why: Unanswered) => unknown) {
     this.client = client;
     this.inbox = `${options.inboxPrefix}.${crypto.randomUUID().replaceAll("-", "")}`;
     this.unanswered = unanswered;
@@ -38,13 +39,13 @@ export class Asks {
     this.subscription = client.subscribe(`${this.inbox}.*`, { callback: (error, message) => (error === null ? this.hear(message) : this.lose()) });
   }
 
-  /** Resolves when the server has answered. */
-  ask(subject: string, payload: string): Promise<void> {
+  /** Resolves with the server's answer. */
+  ask(what: string, subject: string, payload: Uint8Array | string, headers?: NatsHeaders): Promise<NatsMessage> {
     return new Promise((resolve, reject) => {
       this.count += 1;
       const inbox = `${this.inbox}.${this.count}`;
-      const ask = { inbox, resolve, reject };
-      this.client.publish(subject, payload, { reply: inbox });
+      const ask = { what, inbox, resolve, reject };
+      this.client.publish(subject, payload, headers === undefined ? { reply: inbox } : { reply: inbox, headers });
       this.waiting.set(inbox, ask);
       this.limits.begin(ask);
     });
@@ -61,18 +62,18 @@ export class Asks {
     if (!this.client.isClosed()) this.subscription.unsubscribe();
   }
 
-  private hear({ subject, headers }: NatsMessage): void {
-    const ask = this.waiting.get(subject);
+  private hear(answer: NatsMessage): void {
+    const ask = this.waiting.get(answer.subject);
     if (ask === undefined) return; // too late
-    if (headers?.code === 503) return this.end(ask, "unheard");
-    this.waiting.delete(subject);
+    if (answer.data.byteLength === 0 && answer.headers?.code === 503) return this.end(ask, "unheard");
+    this.waiting.delete(ask.inbox);
     this.limits.end(ask);
-    ask.resolve();
+    ask.resolve(answer);
   }
 
   private end(ask: Ask, why: Unanswered): void {
     this.waiting.delete(ask.inbox);
     this.limits.end(ask);
-    ask.reject(this.unanswered(why));
+    ask.reject(this.unanswered(ask.what, why));
   }
 }

@@ -21,11 +21,15 @@ export interface NatsMessage {
   readonly headers?: { readonly code: number; readonly description: string; get(name: string): string };
 }
 
+/** Headers of a message, made by the client's package. */
+export interface NatsHeaders {
+  set(name: string, value: string): void;
+}
+
 /** The calls used; a ready connection needs no more than these. */
 export interface NatsClient {
   readonly info?: { readonly max_payload: number };
-  publish(subject: string, payload?: Uint8Array | string, options?: { readonly reply?: string }): void;
-  request(subject: string, payload?: Uint8Array | string, options?: { readonly timeout: number }): Promise<NatsMessage>;
+  publish(subject: string, payload?: Uint8Array | string, options?: { readonly reply?: string; readonly headers?: NatsHeaders }): void;
   subscribe(subject: string, options: { readonly callback: (error: Error | null, message: NatsMessage) => void }): NatsSubscription;
   flush(): Promise<void>;
   status(): AsyncIterable<{ readonly type: string }>;

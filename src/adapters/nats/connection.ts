@@ -9,12 +9,11 @@
 import type { Clock } from "../../core/clock.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
 import { ignore } from "../../core/flow.ts";
-import { fieldOf } from "../../wire/error-fields.ts";
 import { natsFault } from "../../wire/nats-errors.ts";
 import { quotedError, type Redact } from "../../wire/redact.ts";
 import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
 import { Asks, type Unanswered } from "./asks.ts";
-import type { NatsClient } from "./client.ts";
+import type { NatsClient, NatsHeaders, NatsMessage } from "./client.ts";
 
 /** How a connection is had. */
 export interface ConnectionOptions {
@@ -124,13 +123,14 @@ export class Connection {
   }
 
   /**
-   * Says something that the server confirms. Without an answer it throws `interrupted`, and `closed` where nobody is there to hear it; the
-   * signal ends no more than the wait for a connection.
+   * Says something that the server answers, once the connection is there. Without an answer it throws `interrupted`: it may have been
+   * carried out; where nobody is there to hear it, `not_found`.
    */
-  async confirm(subject: string, payload: string, signal: AbortSignal): Promise<void> {
+  async ask(what: string, subject: string, payload: Uint8Array | string, signal: AbortSignal | undefined, headers?: NatsHeaders): Promise<NatsMessage> {
     await this.together();
     if (!this.connected || this.asks === undefined) await this.ready(signal);
-    return this.asks?.ask(subject, payload) ?? Promise.reject(this.unanswered("lost"));
+    signal?.throwIfAborted();
+    return this.asks?.ask(what, subject, payload, headers) ?? Promise.reject(this.unanswered(what, "lost"));
   }
 
   /** The error to throw for what the client threw; what neither server, client nor network made is handed on as it is. */
@@ -163,14 +163,14 @@ export class Connection {
   private unopened(): LazyClient<NatsClient> {
     const { service, client, open } = this.options;
     const close = (opened: NatsClient): Promise<void> => opened.close();
-    return lazyClient({ service, install: "@nats-io/transport-node@^3 @nats-io/jetstream@^3", client, open, close });
+    return lazyClient({ service, install: "@nats-io/transport-node@^3 @nats-io/jetstream@^3 @nats-io/nats-core@^3", client, open, close });
   }
 
   /** Listens to a client until it has ended. A client of ours that has ended is replaced at the next use. */
   private hear(client: NatsClient): void {
     this.client = client;
     this.connected = !client.isClosed();
-    this.asks = client.isClosed() ? undefined : new Asks(client, this.options, (why) => this.unanswered(why));
+    this.asks = client.isClosed() ? undefined : new Asks(client, this.options, (what, why) => this.unanswered(what, why));
     const states = async (): Promise<void> => {
       for await (const { type } of client.status()) {
         if (this.client !== client || this.ended !== undefined) continue;
@@ -232,10 +232,10 @@ export class Connection {
     return this.gathering;
   }
 
-  private unanswered(why: Unanswered): MillraceError {
+  private unanswered(what: string, why: Unanswered): MillraceError {
     const { service } = this.options;
-    if (why === "unheard") return new MillraceError("closed", `${service}: the consumer is gone, and with it the delivery`, { service });
-    return this.interrupted("settle", why === "late" ? "there was no answer in time" : "the connection was lost");
+    if (why === "unheard") return new MillraceError("not_found", `${service}: ${what}: nobody is there to hear it`, { service, scope: "dependency" });
+    return this.interrupted(what, why === "late" ? "there was no answer in time" : "the connection was lost");
   }
 
   private interrupted(what: string, why: string): MillraceError {
@@ -251,9 +251,4 @@ export class Connection {
     const { service } = this.options;
     return new MillraceError("closed", `${service}: the queue is closed`, { service });
   }
-}
-
-/** Is nobody there who would take the request? */
-export function isUnheard(error: unknown): boolean {
-  return [error, fieldOf(error, "cause"), fieldOf(fieldOf(error, "cause"), "cause")].some((each) => fieldOf(each, "name") === "NoResponders");
 }

@@ -67,8 +67,9 @@ async function tell({ service, connection }: DeliverySettings, reader: Reader, h
   for (;;) {
     if (!reader.isHeld(held)) throw new MillraceError("closed", `${service}: delivery ${held.id} is this reader's no more`, { service });
     try {
-      return await connection.confirm(held.reply, payload, held.controller.signal);
+      return void (await connection.ask(what, held.reply, payload, held.controller.signal));
     } catch (error) {
+      if (isMillraceError(error, "not_found")) throw new MillraceError("closed", `${service}: delivery ${held.id} is lost: the consumer is gone`, { service, cause: error });
       const passes = isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
       if (what !== "ack" || !passes) throw error;
     }

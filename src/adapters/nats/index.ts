@@ -1,7 +1,8 @@
 /**
  * NATS JetStream: a queue on a stream and a durable consumer that is asked for messages.
  *
- * Kind: queue. Client: `@nats-io/transport-node` 3 and `@nats-io/jetstream` 3 (optional peers, loaded at first use), or a ready connection.
+ * Kind: queue. Client: `@nats-io/transport-node`, `@nats-io/jetstream` and `@nats-io/nats-core` 3 (optional peers, loaded at first use), or a ready
+ * connection.
  * Server: 2.9 or newer, with JetStream.
  * Source: https://docs.nats.io/nats-concepts/jetstream, https://github.com/nats-io/nats.js/tree/main/jetstream
  *
@@ -19,7 +20,7 @@ import { deliveryOf } from "./delivery.ts";
 import { jetStreamOf } from "./jetstream.ts";
 import { Reader, type ReaderSettings } from "./reader.ts";
 
-export type { NatsClient, NatsMessage, NatsSubscription, NatsTls } from "./client.ts";
+export type { NatsClient, NatsHeaders, NatsMessage, NatsSubscription, NatsTls } from "./client.ts";
 export type { NatsSetupOptions } from "./consumer.ts";
 
 const service = "nats";

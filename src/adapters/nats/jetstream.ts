@@ -3,17 +3,19 @@
  *
  * @module
  */
-import type { NatsConnection } from "@nats-io/nats-core";
-import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
+import type { headers as makeHeaders, NatsConnection } from "@nats-io/nats-core";
+import type { JetStreamManager } from "@nats-io/jetstream";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { fieldOf } from "../../wire/error-fields.ts";
+import { utf8Length } from "../../core/part-size.ts";
+import { fieldOf, numberOf, textOf } from "../../wire/error-fields.ts";
 import type { NatsClient } from "./client.ts";
-import { type Connection, isUnheard } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { configsOf, type ConsumerState, consumerState, type NatsNames, type NatsSetupOptions, requireSame } from "./consumer.ts";
 
+/** What the client's packages make for a connection. */
 interface Interfaces {
-  readonly client: JetStreamClient;
   readonly manager: JetStreamManager;
+  readonly headers: typeof makeHeaders;
 }
 
 /** Of a queue. */
@@ -47,20 +49,22 @@ export function jetStreamOf(settings: JetStreamSettings): JetStream {
 
   return {
     async store(body, messageId, signal) {
-      const headerBytes = 100 + stream.length + 3 * messageId.length; // at most: three bytes a character, and the names of three headers
-      const publish = async (client: NatsClient): Promise<number> => {
-        const most = client.info?.max_payload ?? Infinity;
-        if (body.byteLength + headerBytes > most) {
-          throw new MillraceError("too_large", `${service}: the server takes ${most} bytes, ${headerBytes} of them headers, got ${body.byteLength}; see offload`);
-        }
-        const { client: js } = await interfaces(client);
-        try {
-          return (await js.publish(subject, body, { msgID: messageId, expect: { streamName: stream }, timeout: timeoutMs })).seq;
-        } catch (error) {
-          throw isUnheard(error) ? notFound(`no stream takes ${subject}`) : error;
-        }
-      };
-      return connection.request("send", "write", publish, signal);
+      const client = await connection.ready(signal);
+      const { headers } = await interfaces(client);
+      const told = headers();
+      told.set("Nats-Msg-Id", messageId);
+      told.set("Nats-Expected-Stream", stream); // the subject may be another stream's
+      const most = client.info?.max_payload ?? Infinity;
+      const headerBytes = 60 + stream.length + utf8Length(messageId); // of both lines and what is around them
+      if (body.byteLength + headerBytes > most) {
+        throw new MillraceError("too_large", `${service}: the server takes ${most} bytes, ${headerBytes} of them headers, got ${body.byteLength}; see offload`, { service });
+      }
+      try {
+        return placeOf((await connection.ask("send", subject, body, signal, told)).data);
+      } catch (error) {
+        if (isMillraceError(error, "not_found") && error.cause === undefined) throw notFound(`no stream takes ${subject}`);
+        throw connection.toError("send", error);
+      }
     },
     async look(signal) {
       try {
@@ -91,8 +95,27 @@ export function jetStreamOf(settings: JetStreamSettings): JetStream {
 }
 
 async function loaded(client: NatsClient, timeoutMs: number): Promise<Interfaces> {
-  const { jetstream, jetstreamManager } = await import("@nats-io/jetstream");
+  const [{ jetstreamManager }, { headers }] = await Promise.all([import("@nats-io/jetstream"), import("@nats-io/nats-core")]);
   const connection = client as NatsConnection; // a ready connection is one; by structure it is told what we call ourselves
-  const manager = await jetstreamManager(connection, { checkAPI: false, timeout: timeoutMs });
-  return { client: jetstream(connection, { timeout: timeoutMs }), manager };
+  return { manager: await jetstreamManager(connection, { checkAPI: false, timeout: timeoutMs }), headers };
+}
+
+// --- shapes: only the fields we read ---
+
+/** The place of a message in its stream, out of the server's answer; throws what the server has refused, as the client would. */
+function placeOf(data: Uint8Array): number {
+  const answer = jsonIn(data);
+  const error = fieldOf(answer, "error");
+  if (error !== undefined) throw Object.assign(new Error(textOf(error, "description") ?? "refused"), { name: "JetStreamApiError", code: numberOf(error, "err_code") });
+  const place = numberOf(answer, "seq");
+  if (place === undefined) throw Object.assign(new Error("an answer without a place"), { name: "ProtocolError" });
+  return place;
+}
+
+function jsonIn(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined;
+  }
 }
