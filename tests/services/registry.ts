@@ -10,6 +10,8 @@ import type { Host } from "./host.ts";
 import { natsProgram, startNats } from "./nats.ts";
 import { ask, startPostgres } from "./postgres.ts";
 import { postgresTree } from "./postgres-tree.ts";
+import { startRabbitmq } from "./rabbitmq.ts";
+import { rabbitmqTree } from "./rabbitmq-tree.ts";
 
 /** What a test gets. */
 export type ServiceAnswer =
@@ -59,6 +61,11 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
     variable: "NATS_URL",
     start: ({ host }) => startNats(host()),
     install: () => natsProgram().from,
+  },
+  rabbitmq: {
+    variable: "AMQP_URL",
+    start: ({ host }) => startRabbitmq(host()),
+    install: () => rabbitmqTree().from,
   },
 };
 
