@@ -73,6 +73,9 @@ const lost =
 /** `Handshake terminated by server: 403 (ACCESS-REFUSED) with message …`, where the number is in the text alone. */
 const handshake = /^Handshake terminated by server: (\d{3}) /;
 
+/** The broker ends the handshake where it was to open the virtual host; amqplib keeps no number of that. */
+const refusedHost = /^Expected ConnectionOpenOk; got <ConnectionClose\b/;
+
 /** The fault of an error, or of a message that came back; undefined for one that neither broker, client nor network made. */
 export function amqpFault(error: unknown): ServiceFault | undefined {
   const message = textOf(error, "message") ?? "";
@@ -82,6 +85,7 @@ export function amqpFault(error: unknown): ServiceFault | undefined {
   const name = textOf(error, "code");
   const named = name === undefined ? undefined : names.get(name);
   if (named !== undefined) return typeof named === "number" ? replies.get(named) : named;
+  if (refusedHost.test(message)) return replies.get(530);
   return connectionFault(error) ?? (lost.test(message) ? unavailable : undefined);
 }
 

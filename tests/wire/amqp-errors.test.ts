@@ -39,6 +39,11 @@ describe("E4: a reply of an AMQP broker", () => {
     expect(meant({ replyCode: code, replyText: name })).toEqual(meaning);
   });
 
+  test("a virtual host that is not there, or not for this user, is unauthorized, though amqplib keeps no number of it", () => {
+    expect(meant(new Error('Expected ConnectionOpenOk; got <ConnectionClose channel:0 replyCode:"530">'))).toEqual(["unauthorized", "dependency", false]);
+    expect(meant(new Error("Expected ChannelOpenOk; got <ChannelClose channel:1>"))).toBeUndefined();
+  });
+
   test("a publish that was not confirmed is unavailable", () => {
     expect(meant(new Error("message nacked"))).toEqual(["unavailable", "dependency", true]);
     expect(meant(coded("NACK", "message rejected by server"))).toEqual(["unavailable", "dependency", true]);
