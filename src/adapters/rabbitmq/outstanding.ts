@@ -1,0 +1,157 @@
+/**
+ * Messages that are handed out, until they are settled or lost.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import { MillraceError, wholeNumber } from "../../core/errors.ts";
+import { noMetadata } from "../../core/part.ts";
+import type { MessageFormat } from "../../kinds/envelope.ts";
+import { type Delivery, type NackOptions, settleOnce } from "../../kinds/queue.ts";
+import type { AmqpChannel, AmqpMessage } from "./client.ts";
+import { type Dialing, service } from "./dial.ts";
+import type { Link } from "./link.ts";
+import { copyOf, opened, type Packet } from "./packet.ts";
+import type { Sender } from "./sender.ts";
+import { delayQueueFor, lacksDelay } from "./topology.ts";
+
+/** Of the queue that is read. */
+export interface OutstandingSettings {
+  readonly name: string;
+  readonly format: MessageFormat;
+  readonly maxMessageBytes: number;
+  /** The broker counts how often it has delivered a message. */
+  readonly counts: boolean;
+  /** Queues that must be there besides, for what is given back with a delay. */
+  readonly delayQueues: readonly string[];
+  readonly dialing: Dialing;
+  readonly sender: Sender;
+  readonly clock: Clock;
+}
+
+/** How long a copy may take; then the message itself is given back. */
+const copyMs = 10_000;
+
+/** One connection, from its opening to its loss. */
+export interface Session {
+  readonly link: Link;
+  readonly channel: AmqpChannel;
+  /** Numbers the sessions: tags of deliveries mean something in one alone. */
+  readonly epoch: number;
+  /** Of the consumer; none before the broker has answered. */
+  tag: string | undefined;
+  /** Why it is over, if it is. */
+  over: MillraceError | undefined;
+}
+
+/** A message that was handed out and is not settled. */
+interface Out {
+  readonly came: AmqpMessage;
+  readonly session: Session;
+  readonly controller: AbortController;
+}
+
+/** Gives back what was not handed out. */
+export function giveBack({ channel }: Session, came: AmqpMessage): void {
+  try {
+    channel.nack(came, false, true);
+  } catch {
+    // the channel is gone, and with it all that was out
+  }
+}
+
+/** What one reader has handed out. */
+export class Outstanding {
+  private readonly settings: OutstandingSettings;
+  private readonly settled: () => void;
+  private readonly out = new Set<Out>();
+
+  /** `settled` hears of each. */
+  constructor(settings: OutstandingSettings, settled: () => void) {
+    this.settings = settings;
+    this.settled = settled;
+  }
+
+  get size(): number {
+    return this.out.size;
+  }
+
+  /** All are their holders' no more. */
+  lose(why: string): void {
+    const lost = [...this.out];
+    this.out.clear();
+    for (const { controller } of lost) controller.abort(new MillraceError("closed", `${service}: a delivery of ${this.settings.name} is lost: ${why}`, { service }));
+  }
+
+  /** Hands out a message. */
+  deliver(came: AmqpMessage, session: Session): Delivery {
+    const { name, format, maxMessageBytes, counts } = this.settings;
+    const controller = new AbortController();
+    const out: Out = { came, session, controller };
+    this.out.add(out);
+    const { message, place = `${came.fields.deliveryTag}@${session.epoch}`, attempt } = opened(came, format, maxMessageBytes, counts);
+    const { id: messageId, headers, ...rest } = message;
+    const id = `${name}/${place}`;
+    const once = settleOnce(service, id);
+    return {
+      headers: headers ?? noMetadata,
+      ...rest,
+      id,
+      attempt,
+      ...(messageId === undefined ? {} : { messageId }),
+      signal: controller.signal,
+      ack: () => once(() => this.settle(out, id, () => session.channel.ack(came))),
+      nack: async (options = {}) => {
+        wholeNumber(`${service}: nack`, "delayMs", options.delayMs ?? 0, 0);
+        await once(() => this.nack(out, id, place, attempt, options));
+      },
+    };
+  }
+
+  /** Writes an acknowledgement. AMQP confirms none: one that is lost with its connection brings the message again. */
+  private settle(out: Out, id: string, write: () => void): void {
+    this.check(out, id);
+    out.session.link.gather();
+    try {
+      write();
+    } catch (cause) {
+      throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service, cause: this.settings.dialing.toError("settle", cause) });
+    }
+    this.out.delete(out);
+    this.settled();
+  }
+
+  private check(out: Out, id: string): void {
+    if (!this.out.has(out)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
+  }
+
+  /** What the broker cannot do with a message it can do with a copy, which is confirmed before the message itself is acknowledged. */
+  private async nack(out: Out, id: string, place: string, attempt: number, { delayMs = 0, counted = true }: NackOptions): Promise<void> {
+    const { name, counts, delayQueues } = this.settings;
+    const { channel } = out.session;
+    const back = (): void => channel.nack(out.came, false, true);
+    if (delayMs > 0 && delayQueues.length === 0) throw new MillraceError("invalid_input", `${service}: a delay is not for this queue: ${lacksDelay}`, { service });
+    if (delayMs === 0 && (counted || !counts)) return this.settle(out, id, back);
+    this.check(out, id); // or a copy would be made of what comes again anyway
+    const copy = copyOf(out.came, place, counted ? attempt : attempt - 1);
+    const isCopied =
+      delayMs === 0
+        ? await this.isSent(name, copy)
+        : await this.isSent(delayQueueFor(name, delayMs), { ...copy, properties: { ...copy.properties, expiration: String(delayMs) } });
+    this.settle(out, id, isCopied ? () => channel.ack(out.came) : back);
+  }
+
+  /** Is the copy safe? Where that is not known, the message goes back as well: twice is better than never. */
+  private async isSent(queue: string, packet: Packet): Promise<boolean> {
+    const late = new AbortController();
+    const cancel = this.settings.clock.timeout(copyMs, () => late.abort());
+    try {
+      await this.settings.sender.send(queue, packet, late.signal);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      cancel();
+    }
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Sends messages on one connection, each confirmed by the broker.
+ *
+ * The connection is apart from those of the readers: a broker that is short of memory stops reading from whoever publishes, and would not
+ * see acknowledgements that come behind.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import { MillraceError } from "../../core/errors.ts";
+import { fieldOf } from "../../wire/error-fields.ts";
+import { heard } from "../../wire/heard.ts";
+import type { AmqpConfirmChannel } from "./client.ts";
+import { type Dialing, service } from "./dial.ts";
+import { type Link, openLink, within } from "./link.ts";
+import { Pace } from "./pace.ts";
+import { type Packet, placeHeader } from "./packet.ts";
+
+/** A message on its way. */
+interface Pending {
+  readonly place: string;
+  returned: boolean;
+  /** No one waits for it any more, or it is over. */
+  end(error?: unknown): void;
+}
+
+/** A connection with its channel. */
+interface Outlet {
+  readonly link: Link;
+  readonly channel: AmqpConfirmChannel;
+  readonly pending: Set<Pending>;
+  /** Why the channel is gone. */
+  lost: MillraceError | undefined;
+  /** The client holds more than it has written. */
+  isFull: boolean;
+}
+
+/** Sends. */
+export class Sender {
+  private readonly dialing: Dialing;
+  private readonly clock: Clock;
+  private readonly pace: Pace;
+  private readonly stop = new AbortController();
+  private outlet: Outlet | undefined;
+  private opening: Promise<Outlet> | undefined;
+  /** Whoever waits for the outlet to take messages again. */
+  private waiting: (() => void)[] = [];
+  /** No new connection is tried before. */
+  private earliestMs = -Infinity;
+  private closing: Promise<void> | undefined;
+
+  constructor(dialing: Dialing, clock: Clock) {
+    this.dialing = dialing;
+    this.clock = clock;
+    this.pace = new Pace(clock);
+  }
+
+  /** Resolves once the broker has it. A connection that is lost before that is `interrupted`: it may have it or not. */
+  async send(queue: string, packet: Packet, signal?: AbortSignal): Promise<void> {
+    const outlet = this.usable() ?? (await this.ready(signal));
+    await this.publish(outlet, queue, packet, signal);
+  }
+
+  /** A connection for other work, the same that sends. */
+  async link(signal?: AbortSignal): Promise<Link> {
+    return (this.outlet ?? (await heard(this.open(), signal))).link;
+  }
+
+  /** Whoever waits gets `closed`. */
+  close(reason: MillraceError): Promise<void> {
+    this.closing ??= this.end(reason);
+    return this.closing;
+  }
+
+  private async end(reason: MillraceError): Promise<void> {
+    this.stop.abort(reason);
+    this.wake();
+    const { outlet } = this;
+    this.outlet = undefined;
+    if (outlet !== undefined) {
+      for (const pending of outlet.pending) pending.end(reason);
+      await within(1_000, this.clock, () => outlet.channel.close()); // what was written before it is sent before it
+      await outlet.link.close();
+    }
+    await this.opening?.catch(() => {});
+  }
+
+  private usable(): Outlet | undefined {
+    const { outlet } = this;
+    return outlet === undefined || outlet.isFull || outlet.link.isBlocked ? undefined : outlet;
+  }
+
+  /** Waits until a message may be published: nothing was sent yet, so a connection that is lost meanwhile is no loss. */
+  private async ready(signal: AbortSignal | undefined): Promise<Outlet> {
+    for (;;) {
+      this.stop.signal.throwIfAborted();
+      if (this.outlet === undefined) await heard(this.open(), signal);
+      const outlet = this.usable();
+      if (outlet !== undefined) return outlet;
+      if (this.outlet !== undefined) await heard(new Promise<void>((resolve) => this.waiting.push(resolve)), signal);
+    }
+  }
+
+  private open(): Promise<Outlet> {
+    this.opening ??= this.connect().finally(() => (this.opening = undefined));
+    return this.opening;
+  }
+
+  private async connect(): Promise<Outlet> {
+    const { clock, dialing, pace, stop } = this;
+    stop.signal.throwIfAborted();
+    if (this.earliestMs > clock.now()) await clock.sleep(this.earliestMs - clock.now(), stop.signal);
+    let link: Link | undefined;
+    try {
+      link = await openLink(dialing, stop.signal, clock, () => this.wake());
+      const channel = await heard(link.connection.createConfirmChannel(), stop.signal);
+      const outlet: Outlet = { link, channel, pending: new Set(), lost: undefined, isFull: false };
+      pace.opened();
+      this.watch(outlet);
+      this.outlet = outlet;
+      return outlet;
+    } catch (error) {
+      if (!stop.signal.aborted) this.earliestMs = clock.now() + pace.failed();
+      await link?.close();
+      throw stop.signal.aborted ? stop.signal.reason : dialing.toError("cannot connect", error);
+    }
+  }
+
+  private watch(outlet: Outlet): void {
+    const { channel, link } = outlet;
+    const gone = (error: MillraceError): void => {
+      outlet.lost ??= error;
+      if (this.outlet !== outlet) return;
+      this.outlet = undefined;
+      this.earliestMs = this.clock.now() + this.pace.failed();
+      this.wake();
+      void link.close();
+    };
+    link.lost.addEventListener("abort", () => gone(link.lost.reason), { once: true });
+    channel.on("error", (error) => (outlet.lost ??= this.dialing.toError("the channel is lost", error)));
+    channel.on("close", () => gone(outlet.lost ?? this.dialing.toError("the channel is lost", new Error("Channel closed"))));
+    channel.on("drain", () => {
+      outlet.isFull = false;
+      this.wake();
+    });
+    channel.on("return", (message) => {
+      const place = fieldOf(fieldOf(fieldOf(message, "properties"), "headers"), placeHeader);
+      for (const pending of outlet.pending) if (pending.place === place) pending.returned = true; // its confirmation comes behind
+    });
+  }
+
+  private wake(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  private publish(outlet: Outlet, queue: string, { place, body, properties }: Packet, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const abort = (): void => pending.end(signal?.reason);
+      const pending: Pending = {
+        place,
+        returned: false,
+        end(error) {
+          if (!outlet.pending.delete(pending)) return;
+          signal?.removeEventListener("abort", abort);
+          if (error === undefined) resolve();
+          else reject(error);
+        },
+      };
+      if (signal?.aborted === true) return reject(signal.reason);
+      outlet.link.gather();
+      try {
+        const taken = outlet.channel.publish("", queue, body, properties, (error) => pending.end(this.outcome(outlet, pending, queue, error)));
+        if (!taken) outlet.isFull = true;
+      } catch (error) {
+        return reject(this.dialing.toError("send", error)); // nothing was sent
+      }
+      outlet.pending.add(pending);
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+
+  /** What came of it, or nothing when all is well. */
+  private outcome(outlet: Outlet, pending: Pending, queue: string, error: unknown): unknown {
+    if (pending.returned) return new MillraceError("no_route", `${service}: there is no queue ${queue}; see setup`, { service, scope: "dependency" });
+    if (error === null || error === undefined) return undefined;
+    const { toError } = this.dialing;
+    const nacked = error instanceof Error && error.message === "message nacked";
+    if (nacked) return new MillraceError("unavailable", `${service}: the broker does not take the message for ${queue}`, { service, cause: toError("send", error).cause });
+    const cause = outlet.lost ?? toError("send", error);
+    return new MillraceError("interrupted", `${service}: the connection was lost before a message for ${queue} was confirmed; whether it is there is unknown`, { service, cause });
+  }
+}
