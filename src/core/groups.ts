@@ -53,7 +53,7 @@ export async function* groupsOf(input: AsyncIterable<Part>, { count, bytes, size
       size += weight;
       if (group.length >= count || size >= bytes) yield flush();
     }
-    await iterator.next(); // rejects where the end was none, but the input was taken away
+    if (isFlow(input)) await iterator.next(); // rejects where the end was none, but the input was taken away
     if (group.length > 0) yield flush();
   } finally {
     timer.stop();
@@ -87,7 +87,10 @@ function groupTimer(maxWaitMs: number | undefined, clock: Clock): GroupTimer {
       if (maxWaitMs === undefined) return read;
       return new Promise<T | typeof late>((resolve, reject) => {
         wake = () => resolve(late);
-        cancel ??= clock.timeout(endsMs - clock.now(), () => wake());
+        cancel ??= clock.timeout(endsMs - clock.now(), () => {
+          cancel = undefined; // where a part came at the same moment, the next wait has its end too
+          wake();
+        });
         read.then(resolve, reject);
       });
     },

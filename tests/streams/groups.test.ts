@@ -53,6 +53,38 @@ describe("S45: batch", () => {
     expect(seen).toEqual(["[01]"]);
   });
 
+  test("a group goes on in its time also where that is over in the moment in which a part comes", async () => {
+    for (let moment = 0; moment < 30; moment += 1) {
+      const clock = fakeClock();
+      let fire = (): void => {};
+      const seizing = {
+        ...clock,
+        timeout(ms: number, ring: () => void) {
+          const cancel = clock.timeout(ms, ring);
+          fire = () => { cancel(); ring(); };
+          return cancel;
+        },
+      };
+      const second = Promise.withResolvers<string>();
+      const source = async function* (): AsyncGenerator<string> {
+        yield "a";
+        yield await second.promise;
+        await new Promise(() => {});
+      };
+      const controller = new AbortController();
+      const seen: string[] = [];
+      const running = run(batch({ count: 9, maxWaitMs: 50, clock: seizing }, join), source(), { signal: controller.signal }).forEach((part) => void seen.push(nameOf(part)));
+      await turns();
+      second.resolve("b");
+      for (let turn = 0; turn < moment; turn += 1) await Promise.resolve();
+      fire();
+      await clock.advance(100);
+      expect(["[ab]", "[a][b]"]).toContain(seen.join(""));
+      controller.abort("enough");
+      await expect(running).rejects.toBe("enough");
+    }
+  });
+
   test("an abort between two parts of a group is no end of it: the open group goes nowhere", async () => {
     const controller = new AbortController();
     const groups: string[] = [];
