@@ -109,6 +109,7 @@ export type {
   BlobStore,
 } from "./kinds/blob-store.ts";
 export type { BlobPlace } from "./kinds/blob-verbs.ts";
+export { cachedEmbedder, type CachedEmbedderOptions, type EmbedCacheEvent } from "./kinds/cached-embedder.ts";
 export { embed, embeddingOf, type EmbedOptions } from "./kinds/embed.ts";
 export type { EmbedContext, Embedder } from "./kinds/embedder.ts";
 export type { KeyValueAbility, KeyValueContext, KeyValueSetOptions, KeyValueStore, MarkStore } from "./kinds/key-value.ts";

@@ -23,7 +23,8 @@ export { isTrustedSystem } from "./core/system-brand.ts";
 // Waiting and ending: what hears the signal, and what is closed once.
 export { sleepOn } from "./core/clock.ts";
 export { heard } from "./wire/heard.ts";
-export { type Lifetime, lifetime } from "./wire/lifetime.ts";
+export { type Lifetime, lifetime, type RunningCall } from "./wire/lifetime.ts";
+export { checkMilliseconds, checkSystemOptions } from "./wire/model-options.ts";
 
 // Clients and keys: loaded, made and read at first use.
 export { type ApiKey, checkedBaseUrl, checkedHeaders, type KeyOptions, type KeySource, keySource } from "./wire/endpoint.ts";
