@@ -130,12 +130,12 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
   });
 
   test("a send without an answer in time is interrupted too, and one that is aborted rejects with the reason, at once", async () => {
-    const queue = await opened({ timeoutMs: 150 });
+    const queue = await opened({ timeoutMs: 300 });
     proxy.faults.silent = "both";
     const controller = new AbortController();
-    const reason = new Error("enough");
+    const reason = Object.assign(new Error("enough"), { code: "ECONNRESET" }); // not to be taken for the network's
     const aborted = queue.send([text("b")], { signal: controller.signal });
-    controller.abort(reason);
+    setTimeout(() => controller.abort(reason), 50);
     await expect(aborted).rejects.toBe(reason);
     await expect(queue.send([text("a")])).rejects.toMatchObject({ code: "interrupted" });
   });

@@ -8,6 +8,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/part-size.ts";
 import { fieldOf, numberOf, textOf } from "../../wire/error-fields.ts";
+import { heard } from "../../wire/heard.ts";
 import type { NatsClient } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { configsOf, type ConsumerState, consumerState, type NatsNames, type NatsSetupOptions, requireSame } from "./consumer.ts";
@@ -60,8 +61,9 @@ export function jetStreamOf(settings: JetStreamSettings): JetStream {
         throw new MillraceError("too_large", `${service}: the server takes ${most} bytes, ${headerBytes} of them headers, got ${body.byteLength}; see offload`, { service });
       }
       try {
-        return placeOf((await connection.ask("send", subject, body, signal, told)).data);
+        return placeOf((await heard(connection.ask("send", subject, body, signal, told), signal)).data);
       } catch (error) {
+        if (signal?.aborted === true && error === signal.reason) throw error;
         if (isMillraceError(error, "not_found") && error.cause === undefined) throw notFound(`no stream takes ${subject}`);
         throw connection.toError("send", error);
       }
