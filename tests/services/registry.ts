@@ -12,6 +12,7 @@ import { ask, startPostgres } from "./postgres.ts";
 import { postgresTree } from "./postgres-tree.ts";
 import { startRabbitmq } from "./rabbitmq.ts";
 import { rabbitmqTree } from "./rabbitmq-tree.ts";
+import { redisProgram, startRedis } from "./redis.ts";
 
 /** What a test gets. */
 export type ServiceAnswer =
@@ -66,6 +67,11 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
     variable: "AMQP_URL",
     start: ({ host }) => startRabbitmq(host()),
     install: () => rabbitmqTree().from,
+  },
+  redis: {
+    variable: "REDIS_URL",
+    start: ({ host }) => startRedis(host()),
+    install: () => redisProgram().from,
   },
 };
 
