@@ -15,7 +15,7 @@ export interface Reading {
   take(count: number): Promise<Delivery[]>;
   /** The next so many, each acknowledged. */
   settle(count: number): Promise<Delivery[]>;
-  /** The pending or next result, as it is. */
+  /** The result that `next` gives next, as it is; asked for now if it was not before. */
   raw(): Promise<IteratorResult<Delivery, unknown>>;
   leave(): Promise<void>;
 }
@@ -24,9 +24,11 @@ export interface Reading {
 export function reading(queue: Queue, options: Partial<QueueOpenOptions> = {}): Reading {
   const iterator = queue.open({ signal: new AbortController().signal, maxInFlight: 32, ...options })[Symbol.asyncIterator]();
   let pending: Promise<IteratorResult<Delivery, unknown>> | undefined;
-  const raw = (): Promise<IteratorResult<Delivery, unknown>> => (pending ??= iterator.next().finally(() => (pending = undefined)));
+  const raw = (): Promise<IteratorResult<Delivery, unknown>> => (pending ??= iterator.next());
   const next = async (): Promise<Delivery> => {
-    const { done, value } = await raw();
+    const taken = raw();
+    pending = undefined;
+    const { done, value } = await taken;
     check(done !== true, "the reading goes on");
     return value;
   };
