@@ -1,0 +1,202 @@
+/**
+ * A group of readers of a stream: what is asked of the server, and its answers.
+ *
+ * @module
+ */
+import { MillraceError, received } from "../../core/errors.ts";
+import { service } from "./client.ts";
+import { isGroupGone } from "./errors.ts";
+import type { Link } from "./link.ts";
+import * as scripts from "./stream-scripts.ts";
+
+/** A message as it stands in the stream. */
+export interface Entry {
+  readonly id: string;
+  /** Deliveries that counted, this one included. */
+  readonly attempt: number;
+  /** `undefined` for one that another program has added in another form. */
+  readonly body: Uint8Array | undefined;
+  /** Its fields as they came: name, value, name, value … */
+  readonly fields: readonly Uint8Array[];
+  /** Milliseconds since 1970, by the server's clock. */
+  readonly dueMs: number | undefined;
+}
+
+/** What was taken over. */
+export interface Taken {
+  readonly entries: readonly Entry[];
+  /** Messages that were trimmed away while they were unsettled. */
+  readonly gone: number;
+  /** Milliseconds until the next is due, if any is. */
+  readonly nextMs: number | undefined;
+}
+
+/** Which group, and how it is kept. */
+export interface GroupSettings {
+  readonly stream: string;
+  readonly group: string;
+  readonly start: "0" | "$";
+  /** Field of an entry that holds the body. */
+  readonly field: string;
+  readonly leaseMs: number;
+  readonly trim: boolean;
+}
+
+/** Consumers that were idle for so many leases, and for a minute at least, are dead. */
+const deadLeases = 3;
+const minDeadMs = 60_000;
+
+/** A group. Every call but the blocking read goes by the way that all readers share. */
+export class StreamGroup {
+  private readonly settings: GroupSettings;
+  private readonly link: Link;
+  private readonly later: string;
+  private readonly floor: string;
+
+  constructor(settings: GroupSettings, link: Link) {
+    const { stream, group } = settings;
+    this.settings = settings;
+    this.link = link;
+    // braces: the part of a key that says on which node of a cluster it is
+    this.later = `{${stream}}:${group}:later`;
+    this.floor = `{${stream}}:${group}:floor`;
+  }
+
+  async send(body: Uint8Array, delayMs: number, signal: AbortSignal | undefined): Promise<string> {
+    const { stream, field } = this.settings;
+    const options = { signal, once: true };
+    const id = delayMs === 0
+      ? await this.link.call("send", ["XADD", stream, "*", field, body], options)
+      : await this.link.run(scripts.addLater, [stream], [String(delayMs), field, body], options);
+    return textOf(id);
+  }
+
+  /** Makes the group where there is none; gives whether there was none. */
+  async ensure(): Promise<boolean> {
+    const { stream, group, start } = this.settings;
+    return (await this.link.run(scripts.ensure, [stream, this.floor], [group, start])) === 1;
+  }
+
+  /** New messages, by a connection of the reader's own; waits for them up to `blockMs`, not at all if that is 0. */
+  async read(link: Link, consumer: string, count: number, blockMs: number): Promise<readonly Entry[]> {
+    const { stream, group } = this.settings;
+    const block = blockMs > 0 ? ["BLOCK", String(blockMs)] : [];
+    const answer = await link.call("read", ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(count), ...block, "STREAMS", stream, ">"]);
+    if (answer === null) return [];
+    const [[, entries]] = listOf(answer).map(listOf) as [unknown[]]; // one stream was asked for
+    return listOf(entries).map((entry) => {
+      const [id, fields] = listOf(entry);
+      return this.entryOf(id, 1, fields);
+    });
+  }
+
+  /** What is due, and with `others` what somebody has held for too long. A message that says a later time is put back. */
+  async take(consumer: string, room: number, others: boolean): Promise<Taken> {
+    const { stream, group, leaseMs } = this.settings;
+    const args = [group, consumer, scripts.waiting, String(room), String(leaseMs), others ? "1" : "0"];
+    return this.dueOf(consumer, await this.link.run(scripts.take, [stream, this.later], args));
+  }
+
+  /** What the consumer has without knowing. */
+  async own(consumer: string, known: Iterable<string>): Promise<Taken> {
+    const { stream, group } = this.settings;
+    return this.dueOf(consumer, await this.link.run(scripts.own, [stream], [group, consumer, ...known]));
+  }
+
+  /** Acknowledges; gives for each whether the consumer still had it. */
+  async ack(consumer: string, ids: readonly string[]): Promise<readonly boolean[]> {
+    const { stream, group } = this.settings;
+    return this.settled(this.link.run(scripts.ack, [stream], [group, consumer, ...ids]), ids);
+  }
+
+  /** Gives back, to be due after a while; gives for each whether the consumer still had it. */
+  async giveBack(consumer: string, ids: readonly string[], delayMs: number, counted: boolean): Promise<readonly boolean[]> {
+    const { stream, group } = this.settings;
+    const args = [group, consumer, scripts.waiting, String(delayMs), counted ? "0" : "1", ...ids];
+    return this.settled(this.link.run(scripts.giveBack, [stream, this.later], args), ids);
+  }
+
+  /** Lets the lease end so many milliseconds from now; false when the consumer has it no more. */
+  async extend(consumer: string, id: string, ms: number): Promise<boolean> {
+    const { stream, group, leaseMs } = this.settings;
+    const [has = false] = await this.settled(this.link.run(scripts.extend, [stream], [group, consumer, id, String(leaseMs - ms)]).then((done) => [done]), [id]);
+    return has;
+  }
+
+  /** Gives back all that the consumer has, and removes it. */
+  async leave(consumer: string, handed: readonly string[]): Promise<void> {
+    const { stream, group } = this.settings;
+    await this.link.run(scripts.leave, [stream, this.later], [group, consumer, scripts.waiting, ...handed]);
+  }
+
+  async sweep(): Promise<void> {
+    const { stream, group, trim, leaseMs } = this.settings;
+    const deadMs = Math.max(minDeadMs, deadLeases * leaseMs);
+    await this.link.run(scripts.sweep, [stream, this.floor], [group, trim ? "1" : "0", scripts.consumerPrefix, String(deadMs)]);
+  }
+
+  /** Wakes a connection that waits for messages; where that is not allowed, it wakes by itself within a second. */
+  async unblock(connectionId: string): Promise<void> {
+    await this.link.call("wake", ["CLIENT", "UNBLOCK", connectionId]).catch(() => {});
+  }
+
+  /** Lets messages wait for the time that they say; they have not been handed out. */
+  async postpone(consumer: string, entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const { stream, group } = this.settings;
+    const times = entries.flatMap(({ id, dueMs }) => [String(dueMs ?? 0), id]);
+    await this.link.run(scripts.postpone, [stream, this.later], [group, consumer, scripts.waiting, ...times]);
+  }
+
+  private async dueOf(consumer: string, answer: unknown): Promise<Taken> {
+    const [gone, nextMs, nowMs, taken] = listOf(answer);
+    const entries = listOf(taken).map((entry) => {
+      const [id, attempt, fields] = listOf(entry);
+      return this.entryOf(id, Number(attempt), fields);
+    });
+    const atMs = Number(textOf(nowMs));
+    const early = entries.filter(({ dueMs }) => dueMs !== undefined && dueMs > atMs);
+    await this.postpone(consumer, early);
+    const waitMs = Number(textOf(nextMs));
+    return { entries: entries.filter((entry) => !early.includes(entry)), gone: Number(gone), nextMs: waitMs < 0 ? undefined : waitMs };
+  }
+
+  private entryOf(id: unknown, attempt: number, kept: unknown): Entry {
+    const fields = listOf(kept).map(bytesOf);
+    let body: Uint8Array | undefined;
+    let dueMs: number | undefined;
+    for (let at = 0; at + 1 < fields.length; at += 2) {
+      const name = textOf(fields[at]);
+      if (name === this.settings.field) body = fields[at + 1];
+      else if (name === scripts.dueField) dueMs = Number(textOf(fields[at + 1])) || undefined;
+    }
+    return { id: textOf(id), attempt, body, fields, dueMs };
+  }
+
+  /** Where the group is gone, nobody has anything any more. */
+  private async settled(answer: Promise<unknown>, ids: readonly string[]): Promise<readonly boolean[]> {
+    try {
+      return listOf(await answer).map((done) => done === 1);
+    } catch (error) {
+      if (isGroupGone(error)) return ids.map(() => false);
+      throw error;
+    }
+  }
+}
+
+// --- shapes: only the fields we read ---
+
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new MillraceError("bad_response", `${service}: needs a list, got ${received(value)}`, { service });
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new MillraceError("bad_response", `${service}: needs bytes, got ${received(value)}`, { service });
+}
+
+/** Ids and numbers, whose letters are one byte each. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : new TextDecoder().decode(bytesOf(value));
+}

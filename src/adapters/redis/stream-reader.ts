@@ -1,0 +1,318 @@
+/**
+ * One reader of a group: fetches messages as there is room for them, keeps what is out, and comes back when the server was away.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import { ignore } from "../../core/flow.ts";
+import { MillraceError } from "../../core/errors.ts";
+import type { QueueEvent } from "../../kinds/queue.ts";
+import { service } from "./client.ts";
+import { isGroupGone, isPassing } from "./errors.ts";
+import type { Line, Link } from "./link.ts";
+import { consumerPrefix } from "./stream-scripts.ts";
+import type { Entry, StreamGroup, Taken } from "./stream-group.ts";
+
+/** Milliseconds a read waits at the server at most: how late the reader sees what others gave back. */
+const maxBlockMs = 1_000;
+/** A lease counts as over when so much of it has passed: the server's began before its answer was here. */
+const leaseShare = 0.9;
+/** How often it is looked for leases that are over. */
+const looksPerLease = 20;
+/** Milliseconds before an answer is asked for again, the first time and at most; half of it at random. */
+const baseRetryMs = 300;
+const maxRetryMs = 2_000;
+/** Settled messages, and milliseconds, after which house is kept. */
+const sweepCount = 2_000;
+const sweepMs = 5_000;
+
+/** A message that is out, or fetched to be handed out. */
+export interface Out {
+  readonly entry: Entry;
+  readonly controller: AbortController;
+  endsMs: number;
+  handed: boolean;
+}
+
+/** How a reader is made. */
+export interface ReaderOptions {
+  readonly group: StreamGroup;
+  /** The reader's own way: it waits there for messages. */
+  readonly link: Link;
+  readonly name: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly maxInFlight: number;
+  readonly tell: (event: QueueEvent) => void;
+  /** It leaves; the promise settles when what it had is given back. */
+  readonly left: (leaving: Promise<void>) => void;
+}
+
+/** Reads for one `open`. */
+export class StreamReader {
+  /** Unique: nobody else's entries are ever taken for its own. */
+  readonly consumer: string = `${consumerPrefix}${crypto.randomUUID()}`;
+  readonly held: Map<string, Out> = new Map();
+  private readonly options: ReaderOptions;
+  private ready: Out[] = [];
+  private fetching: Promise<void> = Promise.resolve();
+  private interrupt: (reason?: { readonly error: unknown }) => void = ignore;
+  private changed: () => void = ignore;
+  private readonly over = new AbortController();
+  private left: { readonly error: unknown } | undefined;
+  private drained = false;
+  private leaving: Promise<void> | undefined;
+  private line: Line | undefined;
+  private connectionId = "";
+  private joined = false;
+  private hadJoined = false;
+  /** When it is looked at what is due, and when at what others have held for too long; in the clock's milliseconds. */
+  private takeMs = -Infinity;
+  private othersMs = -Infinity;
+  private ownMs = -Infinity;
+  private tookLast = false;
+  private blocked = false;
+  private okMs: number | undefined;
+  private sweptMs: number;
+  private settledCount = 0;
+  private cancelLook: (() => void) | undefined;
+  private cancelDue: () => void = ignore;
+
+  constructor(options: ReaderOptions) {
+    this.options = options;
+    this.sweptMs = options.clock.now();
+  }
+
+  /** The next message; `undefined` once it is drained. Throws what cannot be helped by waiting, and why it was left. */
+  async next(): Promise<Out | undefined> {
+    for (;;) {
+      if (this.left !== undefined) throw this.left.error;
+      if (this.drained) return undefined;
+      const out = this.ready.shift();
+      if (out !== undefined) {
+        if (this.held.get(out.entry.id) !== out) continue; // its lease was over before anybody asked for it
+        out.handed = true;
+        return out;
+      }
+      // half of what may be out: the next are on their way while these are worked on
+      const room = Math.min(this.options.maxInFlight - this.held.size, Math.ceil(this.options.maxInFlight / 2));
+      await this.until(room > 0 ? this.fetch(room) : new Promise((resolve) => (this.changed = resolve)));
+    }
+  }
+
+  /** Is it out by this delivery? */
+  has(out: Out): boolean {
+    return this.held.get(out.entry.id) === out;
+  }
+
+  /** It was settled, or is somebody else's. */
+  release(out: Out, lost?: string): void {
+    if (!this.has(out)) return;
+    this.held.delete(out.entry.id);
+    if (lost !== undefined) out.controller.abort(this.lostError(out, lost));
+    else this.settledCount += 1;
+    this.changed();
+    const { clock, group } = this.options;
+    if (this.settledCount >= sweepCount || (this.settledCount > 0 && clock.now() - this.sweptMs >= sweepMs)) {
+      this.settledCount = 0;
+      this.sweptMs = clock.now();
+      group.sweep().catch(ignore); // the next one does what this one could not
+    }
+    if (this.drained && this.held.size === 0) void this.leave({ error: undefined });
+  }
+
+  lostError({ entry }: Out, why: string): MillraceError {
+    return new MillraceError("closed", `${service}: delivery ${this.options.name}/${entry.id} is this reader's no more: ${why}`, { service });
+  }
+
+  /** Something will be due in so many milliseconds: it need not wait longer. */
+  expect(ms: number): void {
+    const { clock } = this.options;
+    const atMs = clock.now() + ms;
+    if (atMs >= this.takeMs) return;
+    this.takeMs = atMs;
+    if (!this.blocked) return;
+    this.cancelDue();
+    this.cancelDue = clock.timeout(ms, () => this.wake());
+  }
+
+  /** Hands out no more; what is out stays the reader's until it is settled. */
+  drain(): void {
+    if (this.drained) return;
+    this.drained = true;
+    this.interrupt();
+    this.wake();
+    void this.fetching.then(() => this.returnUnseen()).catch(ignore);
+    if (this.held.size === 0) void this.leave({ error: undefined });
+  }
+
+  /** Gives back all it has. A waiting `next` rejects with the reason at once; resolves when the server has heard of it. */
+  leave(reason: { readonly error: unknown }): Promise<void> {
+    if (this.leaving === undefined) {
+      this.leaving = this.close(reason);
+      this.options.left(this.leaving);
+    }
+    return this.leaving;
+  }
+
+  private async close(reason: { readonly error: unknown }): Promise<void> {
+    const { group, link } = this.options;
+    this.left = reason;
+    this.over.abort();
+    this.cancelLook?.();
+    const outs = [...this.held.values()];
+    const handed = outs.filter((out) => out.handed).map(({ entry }) => entry.id);
+    this.held.clear();
+    for (const out of outs) out.controller.abort(this.lostError(out, "its reader has left"));
+    this.interrupt(reason);
+    this.wake();
+    await this.fetching.catch(ignore); // what it brings is given back with the rest
+    if (this.joined) await group.leave(this.consumer, handed).catch(ignore); // else the lease does it
+    this.cancelDue();
+    link.close();
+  }
+
+  private wake(): void {
+    if (this.blocked) void this.options.group.unblock(this.connectionId);
+  }
+
+  /** Waits for the work, unless it is drained or left meanwhile. */
+  private until(work: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.interrupt = (reason) => (reason === undefined ? resolve() : reject(reason.error));
+      work.then(resolve, reject);
+    });
+  }
+
+  private fetch(room: number): Promise<void> {
+    this.fetching = this.fetchAgain(room);
+    return this.fetching;
+  }
+
+  /** Fetches something, or finds nothing. What passes is waited for, as long as the messages that are out are the reader's. */
+  private async fetchAgain(room: number): Promise<void> {
+    const { clock, leaseMs } = this.options;
+    for (let failures = 0; this.left === undefined; failures += 1) {
+      try {
+        const entries = await this.fetchOnce(room);
+        this.okMs = clock.now();
+        return this.keep(entries);
+      } catch (error) {
+        if (isGroupGone(error)) this.forgetAll();
+        else if (!isPassing(error) || this.okMs === undefined || clock.now() - this.okMs > leaseMs) throw error;
+        const ms = Math.min(maxRetryMs, baseRetryMs * 2 ** Math.min(failures, 8));
+        if (this.joined || failures > 0) await clock.sleep(ms * (0.5 + Math.random() / 2), this.over.signal).catch(ignore);
+        if (this.drained) return;
+      }
+    }
+  }
+
+  private async fetchOnce(room: number): Promise<readonly Entry[]> {
+    const { clock, group, link, leaseMs } = this.options;
+    if (!this.joined) await this.join();
+    const line = await link.get(this.over.signal);
+    if (line !== this.line) await this.connected(line);
+    const blockMs = Math.min(maxBlockMs, Math.ceil(leaseMs / 4));
+    if (clock.now() >= this.ownMs) {
+      this.ownMs = Infinity;
+      const entries = this.found(await group.own(this.consumer, this.held.keys()));
+      if (entries.length > 0) return entries;
+    }
+    if (clock.now() >= this.takeMs && !this.tookLast) {
+      const others = clock.now() >= this.othersMs;
+      this.takeMs = clock.now() + blockMs;
+      if (others) this.othersMs = clock.now() + Math.min(leaseMs / 4, 5_000);
+      const taken = await group.take(this.consumer, room, others);
+      if (taken.nextMs !== undefined) this.takeMs = Math.min(this.takeMs, clock.now() + taken.nextMs);
+      const entries = this.found(taken);
+      this.tookLast = entries.length > 0;
+      if (this.tookLast) return entries;
+    }
+    const waitMs = this.tookLast ? 0 : Math.max(1, Math.ceil(Math.min(blockMs, this.takeMs - clock.now())));
+    this.tookLast = false;
+    this.blocked = waitMs > 1;
+    if (this.drained || this.left !== undefined) return [];
+    try {
+      return await this.fresh(await group.read(link, this.consumer, room, waitMs));
+    } finally {
+      this.blocked = false;
+      this.cancelDue();
+    }
+  }
+
+  /** Those among new messages that are for now. */
+  private async fresh(entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const later = entries.filter(({ dueMs }) => dueMs !== undefined);
+    if (later.length === 0) return entries;
+    await this.options.group.postpone(this.consumer, later);
+    this.takeMs = -Infinity; // one of them may be due
+    return entries.filter(({ dueMs }) => dueMs === undefined);
+  }
+
+  private async join(): Promise<void> {
+    const { group, name, tell } = this.options;
+    const made = await group.ensure();
+    if (made && this.hadJoined) tell({ kind: "gap", queue: name, reason: "the group was gone and is made anew: what was out comes again, what went with the stream does not" });
+    this.joined = true;
+    this.hadJoined = true;
+    this.takeMs = -Infinity;
+  }
+
+  /** A connection is there: the answer that the one before did not bring may have had messages in it. */
+  private async connected(line: Line): Promise<void> {
+    const { clock, group, link, leaseMs } = this.options;
+    const again = this.line !== undefined;
+    this.connectionId = String(await link.call("read", ["CLIENT", "ID"]));
+    this.line = line;
+    if (!again) return;
+    this.keep(this.found(await group.own(this.consumer, this.held.keys())));
+    // once more when the server no longer waits with the read that was lost
+    this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;
+  }
+
+  private found({ entries, gone }: Taken): readonly Entry[] {
+    const { name, tell } = this.options;
+    if (gone > 0) tell({ kind: "gap", queue: name, count: gone, reason: "messages were trimmed away before they were settled" });
+    return entries;
+  }
+
+  /** Keeps what was fetched. What the reader still had by an older lease, it has by the new one. */
+  private keep(entries: readonly Entry[]): void {
+    if (this.left !== undefined) return;
+    const { clock, leaseMs } = this.options;
+    const endsMs = clock.now() + leaseMs * leaseShare;
+    for (const entry of entries) {
+      const before = this.held.get(entry.id);
+      if (before !== undefined) before.controller.abort(this.lostError(before, "its lease is over"));
+      const out: Out = { entry, controller: new AbortController(), endsMs, handed: false };
+      this.held.set(entry.id, out);
+      this.ready.push(out);
+    }
+    if (this.held.size > 0) this.look();
+  }
+
+  /** With the group went all that it knew to be out: what is still in the stream comes again. */
+  private forgetAll(): void {
+    this.joined = false;
+    this.ready = [];
+    for (const out of this.held.values()) this.release(out, "its group is gone");
+  }
+
+  /** What was fetched and never handed out goes back at once, as if it had not been. */
+  private async returnUnseen(): Promise<void> {
+    const unseen = this.ready.filter((out) => !out.handed && this.has(out));
+    this.ready = [];
+    if (unseen.length > 0) await this.options.group.giveBack(this.consumer, unseen.map(({ entry }) => entry.id), 0, false);
+    for (const out of unseen) this.release(out, "its reader is drained");
+  }
+
+  private look(): void {
+    const { clock, leaseMs } = this.options;
+    this.cancelLook ??= clock.timeout(leaseMs / looksPerLease, () => {
+      this.cancelLook = undefined;
+      const nowMs = clock.now();
+      for (const out of this.held.values()) if (out.endsMs <= nowMs) this.release(out, "its lease is over");
+      if (this.held.size > 0) this.look();
+    });
+  }
+}

@@ -1,0 +1,143 @@
+import { describe, expect, test } from "vitest";
+import { redisKeyValue, redisStreams } from "../../src/adapters/redis/index.ts";
+import { consume, isText, pipe, type Queue, text, type Worker } from "../../src/index.ts";
+import { service, titled } from "../services.ts";
+import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
+import { openHost } from "../services/host.ts";
+import { askRedis, type RedisServer, startRedis } from "../services/redis.ts";
+import { eventually } from "./redis/names.ts";
+
+const server = await service("redis");
+const skip = server.skip ?? (server.from === "REDIS_URL" ? "the server is not ours to kill" : undefined);
+
+/** Sends numbers until it is told to end; what was confirmed is owed. */
+function sending(queue: Queue): { readonly owed: Set<string>; end(): Promise<void> } {
+  const owed = new Set<string>();
+  let going = true;
+  const work = Promise.all(Array.from({ length: 4 }, async (_, lane) => {
+    for (let i = 0; going; i += 1) {
+      const word = `${lane}-${i}`;
+      try {
+        await queue.send([text(word)]);
+        owed.add(word);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 20)); // not confirmed, so not owed
+      }
+      if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }));
+  return {
+    owed,
+    async end() {
+      going = false;
+      await work;
+    },
+  };
+}
+
+/** Does what comes, and notes it before it is acknowledged. */
+function working(queue: Queue): { readonly done: Map<string, number>; readonly worker: Worker } {
+  const done = new Map<string, number>();
+  const worker = consume(queue, pipe(), async (part) => {
+    if (isText(part)) done.set(part.text, (done.get(part.text) ?? 0) + 1);
+  }, { concurrency: 20, maxInFlight: 50 });
+  return { done, worker };
+}
+
+const missing = (owed: ReadonlySet<string>, done: ReadonlyMap<string, number>): string[] => [...owed].filter((word) => !done.has(word));
+
+describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connections that break", skip === undefined ? server : { skip }), () => {
+  const withServer = async (body: (server: RedisServer, again: () => Promise<RedisServer>, proxy: FaultProxy) => Promise<void>): Promise<void> => {
+    const host = openHost();
+    try {
+      const own = await startRedis(host);
+      await using proxy = await faultProxy(own.port);
+      await body(own, () => startRedis(host, own), proxy);
+    } finally {
+      await host.close();
+    }
+  };
+
+  test("a server that is killed twice and started again on its data loses nothing that was confirmed; worker and sender go on", () =>
+    withServer(async (own, again) => {
+      await using queue = redisStreams({ url: own.url, stream: "jobs", leaseMs: 3_000 });
+      const { owed, end } = sending(queue);
+      const { done, worker } = working(queue);
+      let running = own;
+      for (let kills = 0; kills < 2; kills += 1) {
+        const before = done.size;
+        await eventually(() => done.size > before + 300);
+        await running.process.stop("SIGKILL");
+        running = await again();
+      }
+      const before = done.size;
+      await eventually(() => done.size > before + 300);
+      await end();
+      await eventually(() => missing(owed, done).length === 0);
+      expect([...done.values()].filter((times) => times > 1).length).toBeLessThanOrEqual(2 * 50 + worker.counters.lost);
+      await worker.stop();
+    }), 30_000);
+
+  test("connections that are cut, silent for one side or refused lose nothing; the worker comes back in no hurry, and soon", () =>
+    withServer(async (own, _, proxy) => {
+      await using direct = redisStreams({ url: own.url, stream: "jobs" });
+      await using queue = redisStreams({ url: `redis://127.0.0.1:${proxy.port}`, stream: "jobs", leaseMs: 3_000, timeoutMs: 500 });
+      const { owed, end } = sending(direct);
+      const { done, worker } = working(queue);
+      const goesOn = async (): Promise<void> => {
+        const before = done.size;
+        await eventually(() => done.size > before + 200);
+      };
+      await goesOn();
+      for (let cuts = 0; cuts < 3; cuts += 1) {
+        proxy.cut();
+        await goesOn();
+      }
+      for (const direction of ["up", "down"] as const) {
+        proxy.faults.silent = direction;
+        const { connections } = proxy;
+        await eventually(() => proxy.connections > connections); // it did not wait for ever
+        proxy.heal();
+        proxy.cut();
+        await goesOn();
+      }
+      proxy.faults.refuse = true;
+      proxy.cut();
+      const before = proxy.connections;
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // the window in which attempts are counted
+      expect(proxy.connections - before).toBeLessThan(2 * 5);
+      proxy.heal();
+      await goesOn();
+      await end();
+      await eventually(() => missing(owed, done).length === 0);
+      await worker.stop();
+      await queue.close();
+      await eventually(() => proxy.open === 0);
+    }), 30_000);
+
+  test("a server that takes no writes is unavailable: full, or a replica", () =>
+    withServer(async (own) => {
+      await using queue = redisStreams({ url: own.url, stream: "jobs" });
+      await using store = redisKeyValue({ url: own.url });
+      for (const [on, off] of [["CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"], ["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"]] as const) {
+        await askRedis(own.port, on);
+        await expect(queue.send([text("x")])).rejects.toMatchObject({ code: "unavailable", retryable: true });
+        await expect(store.set("x", new Uint8Array(1))).rejects.toMatchObject({ code: "unavailable", retryable: true });
+        await expect(store.advance("x", { a: { byMs: 1_000 } })).rejects.toMatchObject({ code: "unavailable", retryable: true });
+        await askRedis(own.port, off);
+        await queue.send([text("x")]);
+      }
+    }), 30_000);
+
+  test("a value that was confirmed is there after the server was killed", () =>
+    withServer(async (own, again) => {
+      await using store = redisKeyValue({ url: own.url });
+      await store.set("x", Uint8Array.of(7));
+      await store.advance("x", { a: { byMs: 3_600_000 } });
+      await own.process.stop("SIGKILL");
+      await expect(store.get("x")).rejects.toMatchObject({ code: "unavailable" });
+      await again();
+      await eventually(async () => (await store.get("x").catch(() => undefined)) !== undefined);
+      expect((await store.advance("x", {})).aheadMs["a"]).toBeGreaterThan(3_500_000);
+    }), 30_000);
+});
