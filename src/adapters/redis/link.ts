@@ -133,7 +133,9 @@ export class Link {
         destroy = how;
         if (stop.signal.aborted) how();
       });
-      const connection = await heard(opening, stop.signal);
+      // it counts from its first answer on: what was accepted may still be refused, or not be ready
+      const answered = opening.then((connection) => connection.ping().then(() => connection));
+      const connection = await heard(answered, stop.signal);
       if (lostEarly !== undefined) throw lostEarly;
       line = { connection, lost: undefined, down: new AbortController(), pending: 0, answeredMs: 0, cancel: () => {} };
       this.line = line;
