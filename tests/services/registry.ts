@@ -8,6 +8,7 @@
 import { chromaProgram, startChroma } from "./chroma.ts";
 import type { Host } from "./host.ts";
 import { natsProgram, startNats } from "./nats.ts";
+import { kafkaProgram, startKafka } from "./kafka.ts";
 import { ask, startPostgres } from "./postgres.ts";
 import { postgresTree } from "./postgres-tree.ts";
 import { startRabbitmq } from "./rabbitmq.ts";
@@ -72,6 +73,11 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
     variable: "REDIS_URL",
     start: ({ host }) => startRedis(host()),
     install: () => redisProgram().from,
+  },
+  kafka: {
+    variable: "KAFKA_BROKERS",
+    start: ({ host }) => startKafka(host()),
+    install: () => kafkaProgram().from,
   },
 };
 
