@@ -1,0 +1,100 @@
+/**
+ * The clients of a queue on Kafka: made of the package at first use, and ended for sure.
+ *
+ * @module
+ */
+import type * as platformatic from "@platformatic/kafka";
+import type { Consumer, Producer } from "@platformatic/kafka";
+import type { Clock } from "../../core/clock.ts";
+import { MillraceError } from "../../core/errors.ts";
+import { service, type Settings } from "./options.ts";
+
+/** The package. */
+export type KafkaPackage = typeof platformatic;
+
+/** Milliseconds in which a client may say good-bye; then its sockets are cut. */
+const goodByeMs = 250;
+
+/** Loads the package; throws `missing_config` where it is not. */
+export async function loadKafka(): Promise<KafkaPackage> {
+  try {
+    return await import("@platformatic/kafka");
+  } catch (error) {
+    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
+      throw new MillraceError("missing_config", `${service}: needs the package @platformatic/kafka: npm install @platformatic/kafka`, { service, cause: error });
+    }
+    throw error;
+  }
+}
+
+/** A client that makes sure that each message is stored once, in order, by all replicas in sync. */
+export function openProducer({ Producer }: KafkaPackage, settings: Settings): Producer {
+  // `false`: with a number below 2 the client would repeat for ever
+  return heardErrors(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false }));
+}
+
+/** A member of the group, once it has joined: it keeps partitions and commits, and fetches nothing. */
+export function openMember({ Consumer }: KafkaPackage, settings: Settings, beforeJoin: () => Promise<Buffer>): Consumer {
+  const { sessionMs, heartbeatMs, topic, timeoutMs } = settings;
+  const consumer = new Consumer({
+    // joining takes as long as the slowest of the others, on the same connection
+    ...common(settings, Math.max(timeoutMs, 2 * sessionMs)),
+    groupId: groupOf(settings),
+    autocommit: false,
+    retries: false,
+    sessionTimeout: sessionMs,
+    rebalanceTimeout: sessionMs,
+    heartbeatInterval: heartbeatMs,
+    // only what goes to another reader is taken away, by the name under which Kafka's own client does it
+    protocols: [{ name: "cooperative-sticky", version: 3 }],
+    protocolsMetadata: beforeJoin,
+  });
+  consumer.topics.track(topic);
+  return heardErrors(consumer);
+}
+
+/** A client that fetches, and is no member: a fetch that waits for messages would hold up signs of life on one connection. */
+export function openFetcher({ Consumer }: KafkaPackage, settings: Settings): Consumer {
+  const consumer = new Consumer({ ...common(settings, settings.timeoutMs), groupId: groupOf(settings), autocommit: false, retries: false });
+  consumer.topics.track(settings.topic);
+  return heardErrors(consumer);
+}
+
+/** Ends a client, and its connections also when the other side is silent. Never rejects. */
+export async function closeClient(client: Consumer | Producer, clock: Clock): Promise<void> {
+  // left first: a member that is closed while it joins would go on sending signs of life
+  if ("leaveGroup" in client) await briefly(Promise.resolve(client.leaveGroup(true)), clock);
+  await briefly(client.close(true), clock);
+  for (const [, connection] of client.connections) connection.socket?.destroy();
+}
+
+async function briefly(ending: Promise<unknown>, clock: Clock): Promise<void> {
+  const patience = new AbortController();
+  const ended = ending.catch(() => {}).finally(() => patience.abort());
+  await Promise.race([ended, clock.sleep(goodByeMs, patience.signal).catch(() => {})]);
+  patience.abort();
+}
+
+function groupOf({ group }: Settings): string {
+  if (group === undefined) throw new MillraceError("missing_config", `${service}: open needs a group, which this queue was built without`, { service });
+  return group;
+}
+
+/** The same for all clients; every request is made once, repeating is ours. */
+function common({ brokers, tls, sasl, connectMs }: Settings, requestTimeout: number) {
+  return {
+    clientId: "millrace",
+    bootstrapBrokers: [...brokers],
+    autocreateTopics: false,
+    connectTimeout: connectMs,
+    requestTimeout,
+    ...(tls === undefined ? {} : { tls: { ...tls }, tlsServerName: true }),
+    ...(sasl === undefined ? {} : { sasl: { ...sasl } }),
+  };
+}
+
+/** Its errors are told by calls that fail; an event that nobody hears would end the process. */
+function heardErrors<C extends Consumer | Producer>(client: C): C {
+  client.on("error", () => {});
+  return client;
+}

@@ -1,0 +1,100 @@
+/**
+ * Apache Kafka: a topic as a queue, read by a consumer group.
+ *
+ * Kind: queue. Client: `@platformatic/kafka` 2.12 (optional peer, loaded at first use).
+ * Source: https://kafka.apache.org/documentation/, https://kafka.apache.org/protocol, and what a broker 4.1 answers.
+ *
+ * @module
+ */
+import { MillraceError } from "../../core/errors.ts";
+import { messageOf, writeMessage } from "../../kinds/envelope.ts";
+import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { checked, type KafkaOptions, service } from "./options.ts";
+import { Reader } from "./reader.ts";
+import { headersOf } from "./records.ts";
+import { sender } from "./sender.ts";
+
+export type { KafkaOptions, KafkaSasl, KafkaSecret, KafkaTls } from "./options.ts";
+
+/**
+ * Carries messages in a topic of Kafka. Each reading is a member of the consumer group, with partitions of its own; a partition is
+ * committed up to the first message that is not settled.
+ *
+ * What was given back comes again from memory, after its delay, and holds up its partition until then: a log takes nothing back. When a
+ * partition goes to another reader, what is out of it may still be settled for half of `sessionMs`; then it is lost, and comes there.
+ * Messages of one key lie in one partition, where Kafka's own client would put them. A reading survives brokers that go and
+ * come back.
+ *
+ * Throws: as every queue. `send`: `interrupted` when nobody knows whether the message was stored; `not_found` for a topic that is not there.
+ *         `open`: `missing_config` without a `group`; `not_found` for messages that are gone, with `whenGone: "fail"`.
+ * Closes: its connections, and leaves the group; whoever reads or sends gets `closed`.
+ *
+ * @example
+ * await using queue = kafka({ brokers: "127.0.0.1:9092", topic: "jobs", group: "workers" });
+ * await queue.send([text("resize it")], { key: "image-7" });
+ * const reading = new AbortController();
+ * for await (const delivery of queue.open({ signal: reading.signal, maxInFlight: 10 })) {
+ *   console.log(delivery.id, delivery.key); // jobs/0/17 image-7
+ *   await delivery.ack();
+ * }
+ */
+export function kafka(options: KafkaOptions): Queue {
+  const settings = checked(options);
+  const { topic, format, group } = settings;
+  const declared: Pick<Queue, "service" | "lacks"> = {
+    service,
+    lacks: {
+      delay: "a log is read in its order",
+      attempts: "Kafka does not count deliveries; those after a crash begin at 1 again",
+    },
+  };
+  const sending = sender(settings);
+  const readers = new Set<Reader>();
+  let closed: Promise<void> | undefined;
+  const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
+
+  async function* read(opening: QueueOpenOptions): AsyncGenerator<Delivery, void> {
+    if (closed !== undefined) throw closedError();
+    opening.signal.throwIfAborted();
+    if (group === undefined) throw new MillraceError("missing_config", `${service}: open needs a group, which the queue for ${topic} was built without`, { service });
+    const reader = new Reader(settings, opening);
+    readers.add(reader);
+    let drained = false;
+    try {
+      for (let delivery = await reader.next(); delivery !== undefined; delivery = await reader.next()) yield delivery;
+      drained = true;
+    } finally {
+      // not waited for: to leave a group takes a moment, and whoever leaves a loop should not
+      if (!drained) void reader.leave(closedError());
+      void reader.over.then(() => readers.delete(reader));
+    }
+  }
+
+  const close = (): Promise<void> => {
+    closed ??= Promise.all([sending.close(), ...[...readers].map((reader) => reader.leave(closedError()))]).then(() => {});
+    return closed;
+  };
+
+  return {
+    ...declared,
+    name: topic,
+    guarantee: "at-least-once",
+    redelivery: "seek",
+    durable: true,
+    async send(parts, send = {}) {
+      if (closed !== undefined) throw closedError();
+      send.signal?.throwIfAborted();
+      checkSend(declared, send);
+      const message = messageOf(parts, send);
+      const value = writeMessage(service, format, message);
+      const { partition, offset } = await sending.send({ key: send.key, value, headers: headersOf(message, format.mimeType) }, send.signal);
+      return { id: `${topic}/${partition}/${offset}`, messageId: message.id };
+    },
+    open(opening) {
+      checkOpen(declared, opening);
+      return read(opening);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * One partition while this reader has it: what was fetched, what is out, what comes again, and how far it may be committed.
+ *
+ * @module
+ */
+import type { Clock } from "../../core/clock.ts";
+import { Watermark } from "../../kinds/watermark.ts";
+import type { LogRecord } from "./records.ts";
+
+/** Messages beyond the committed place, at most: they all come again when the reader dies. */
+const maxUnresolved = 1_000;
+/** What is fetched anew when fewer messages are left; a request takes its time. */
+const lowWater = 500;
+
+/** A message that is out. */
+export interface Out {
+  readonly record: LogRecord;
+  readonly attempt: number;
+  readonly lost: AbortController;
+}
+
+/** A message that was given back. */
+interface Again {
+  readonly record: LogRecord;
+  readonly attempt: number;
+  readonly dueMs: number;
+}
+
+/** A partition of ours. */
+export class Partition {
+  readonly index: number;
+  /** Where the next fetch begins. */
+  next: bigint;
+  /** All before it is settled. */
+  place: bigint;
+  /** What the broker has confirmed of that. */
+  committed: bigint;
+  /** It is being taken away: nothing more is handed out. */
+  leaving: boolean;
+  /** It is another's now. */
+  lost = false;
+  readonly out: Map<bigint, Out> = new Map();
+  private readonly clock: Clock;
+  private readonly mark = new Watermark();
+  private fetched: readonly LogRecord[] = [];
+  private at = 0;
+  private again: readonly Again[] = [];
+
+  constructor(index: number, next: bigint, leaving: boolean, clock: Clock) {
+    this.index = index;
+    this.leaving = leaving;
+    this.next = next;
+    this.place = next;
+    this.committed = next;
+    this.clock = clock;
+  }
+
+  /** Is there room for what a fetch brings? */
+  get wants(): boolean {
+    return !this.leaving && !this.lost && this.fetched.length - this.at < lowWater;
+  }
+
+  /** Milliseconds of the clock at which what was given back comes again; until then the partition waits. */
+  get dueMs(): number | undefined {
+    return this.leaving ? undefined : this.again[0]?.dueMs;
+  }
+
+  add(records: readonly LogRecord[], next: bigint): void {
+    this.next = next;
+    if (records.length === 0) return;
+    this.fetched = this.at === this.fetched.length ? records : [...this.fetched.slice(this.at), ...records];
+    this.at = 0;
+  }
+
+  /** The next message that may be handed out. */
+  take(): Out | undefined {
+    if (this.leaving || this.lost) return undefined;
+    const [first, ...rest] = this.again;
+    if (first !== undefined) {
+      if (first.dueMs > this.clock.now()) return undefined;
+      this.again = rest;
+      return this.hand(first.record, first.attempt + 1);
+    }
+    const record = this.fetched[this.at];
+    if (record === undefined || this.mark.size >= maxUnresolved) return undefined;
+    this.at += 1;
+    this.mark.begin(record.offset);
+    return this.hand(record, 1);
+  }
+
+  /** A message that is out is done with. */
+  settle(offset: bigint): void {
+    this.out.delete(offset);
+    this.place = this.mark.settle(offset) ?? this.place;
+  }
+
+  /** A message that is out comes again, before all that follow it. */
+  giveBack({ record, attempt }: Out, delayMs: number, counted: boolean): void {
+    this.out.delete(record.offset);
+    const again = { record, attempt: counted ? attempt : attempt - 1, dueMs: this.clock.now() + delayMs };
+    this.again = [...this.again, again].sort((a, b) => Number(a.record.offset - b.record.offset));
+  }
+
+  /** It is this reader's no more; those that are out hear why. */
+  lose(why: unknown): void {
+    this.lost = true;
+    this.fetched = [];
+    this.again = [];
+    const out = [...this.out.values()];
+    this.out.clear();
+    for (const { lost } of out) lost.abort(why);
+  }
+
+  private hand(record: LogRecord, attempt: number): Out {
+    const out = { record, attempt, lost: new AbortController() };
+    this.out.set(record.offset, out);
+    return out;
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * One reading of the topic: deliveries from whatever partitions the group gives us, over as many sessions as it takes.
+ *
+ * @module
+ */
+import { MillraceError, wholeNumber } from "../../core/errors.ts";
+import { readMessage } from "../../kinds/envelope.ts";
+import { type Delivery, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
+import { loadKafka } from "./client.ts";
+import { lostError } from "./commits.ts";
+import { backoffMs, toKafkaError } from "./errors.ts";
+import { service, type Settings } from "./options.ts";
+import type { Out, Partition } from "./partition.ts";
+import { keyIn, toldBy } from "./records.ts";
+import { Session } from "./session.ts";
+
+/** What its end is, when it is no failure. */
+type End = { readonly error: unknown } | "drained";
+
+/** A reading. It joins the group when it is made. */
+export class Reader {
+  private readonly settings: Settings;
+  private readonly options: QueueOpenOptions;
+  private readonly stop = new AbortController();
+  /** Resolves when it has left the group and closed all connections. */
+  readonly over: Promise<void>;
+  private session: Session | undefined;
+  private topicId: string | undefined;
+  private wake: () => void = () => {};
+  private end: End | undefined;
+  private turn = 0;
+
+  constructor(settings: Settings, options: QueueOpenOptions) {
+    this.settings = settings;
+    this.options = options;
+    const { drain, signal } = options;
+    if (drain?.aborted === true) this.end = "drained";
+    drain?.addEventListener("abort", this.drained, { once: true });
+    signal.addEventListener("abort", this.aborted, { once: true }); // also of a reader that nobody pulls any more
+    this.over = this.end === undefined ? this.keep() : Promise.resolve();
+    if (this.end !== undefined) void this.leave(lostError(settings.topic));
+  }
+
+  /** The next delivery; undefined when it has been drained. Rejects with the reason of an abort, and with what cannot be helped. */
+  async next(): Promise<Delivery | undefined> {
+    for (;;) {
+      if (typeof this.end === "object") throw this.end.error;
+      if (this.end === "drained") return undefined;
+      const delivery = this.take();
+      if (delivery !== undefined) return delivery;
+      await this.changed();
+    }
+  }
+
+  /** Leaves the group; what is out is lost. Resolves when all connections are closed; twice is once. */
+  async leave(why: unknown): Promise<void> {
+    this.end ??= { error: why };
+    this.stop.abort(why);
+    this.options.signal.removeEventListener("abort", this.aborted);
+    this.options.drain?.removeEventListener("abort", this.drained);
+    this.wake();
+    await this.over;
+  }
+
+  private readonly aborted = (): void => {
+    this.end = { error: this.options.signal.reason };
+    void this.leave(lostError(this.settings.topic));
+  };
+
+  private readonly drained = (): void => {
+    this.end ??= "drained";
+    for (const partition of this.session?.partitions.values() ?? []) partition.leaving = true;
+    this.settled();
+    this.wake();
+  };
+
+  /** After a drain, the last that is settled is the end: others get the partitions. */
+  private settled(): void {
+    const { session } = this;
+    const idle = session === undefined || [...session.partitions.values()].every((partition) => partition.out.size === 0 && !session.commits.pending(partition));
+    if (this.end === "drained" && idle) void this.leave(lostError(this.settings.topic));
+  }
+
+  /** Session after session, until it is left or something cannot be helped. */
+  private async keep(): Promise<void> {
+    const { clock, topic, redact } = this.settings;
+    const { signal } = this.stop;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      let session: Session | undefined;
+      try {
+        const kafka = await loadKafka();
+        if (signal.aborted) return;
+        session = new Session(kafka, this.settings, {
+          topicId: this.topicId,
+          draining: () => this.end === "drained",
+          found: (topicId) => {
+            this.topicId = topicId;
+            failures = 0;
+          },
+          changed: () => {
+            this.settled();
+            this.wake();
+          },
+          gap: (reason, count) => this.options.tell?.({ kind: "gap", queue: topic, reason, ...(count === undefined ? {} : { count }) }),
+        });
+        this.session = session;
+        const over = session;
+        signal.addEventListener("abort", () => void over.close(signal.reason), { once: true });
+        await session.run();
+      } catch (error) {
+        const failure = toKafkaError(`reading ${topic}`, error, redact);
+        await session?.close(lostError(topic));
+        this.session = undefined;
+        if (signal.aborted) return;
+        if (this.end === "drained") return void this.leave(failure);
+        const passes = failure.retryable && (failure.code === "unavailable" || failure.code === "timeout");
+        if (!passes) return void this.leave(failure);
+        await clock.sleep(backoffMs(failures), signal).catch(() => {});
+      }
+    }
+  }
+
+  /** The next message of the partition whose turn it is, if one more may be out. */
+  private take(): Delivery | undefined {
+    const { session } = this;
+    if (session === undefined) return undefined;
+    const partitions = [...session.partitions.values()];
+    const out = partitions.reduce((sum, partition) => sum + partition.out.size, 0);
+    if (out >= this.options.maxInFlight) return undefined;
+    for (let n = 0; n < partitions.length; n += 1) {
+      const partition = partitions[(this.turn + n) % partitions.length];
+      const message = partition?.take();
+      if (partition === undefined || message === undefined) continue;
+      this.turn = (this.turn + n + 1) % partitions.length;
+      if (partition.wants) session.pump();
+      return this.deliver(session, partition, message);
+    }
+    return undefined;
+  }
+
+  /** Waits until something may have changed: a message came, one is due, one was settled. */
+  private changed(): Promise<void> {
+    const { clock } = this.settings;
+    const due = [...(this.session?.partitions.values() ?? [])].flatMap(({ dueMs }) => dueMs ?? []);
+    return new Promise((resolve) => {
+      const cancel = due.length === 0 ? undefined : clock.timeout(Math.min(...due) - clock.now(), () => this.wake());
+      this.wake = () => {
+        cancel?.();
+        this.wake = () => {};
+        resolve();
+      };
+    });
+  }
+
+  private deliver(session: Session, partition: Partition, out: Out): Delivery {
+    const { topic } = this.settings;
+    const { record, attempt, lost } = out;
+    const id = `${topic}/${partition.index}/${record.offset}`;
+    const once = settleOnce(service, id);
+    const ours = (): void => {
+      if (partition.lost) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
+    };
+    const key = keyIn(record);
+    return {
+      ...this.read(out),
+      id,
+      attempt,
+      ...(key === undefined ? {} : { key }),
+      signal: lost.signal,
+      ack: () =>
+        once(async () => {
+          ours();
+          partition.settle(record.offset);
+          this.wake();
+          // a message before it may be unsettled: then that one's commit is this one's too
+          if (partition.place > record.offset) await session.commits.confirm(partition);
+          this.settled();
+          session.pump();
+        }),
+      nack: async ({ delayMs = 0, counted = true } = {}) => {
+        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
+        await once(() => {
+          ours();
+          partition.giveBack(out, delayMs, counted);
+          this.settled();
+          session.pump();
+          this.wake();
+        });
+      },
+    };
+  }
+
+  /** What stands in a record. */
+  private read({ record }: Out): Pick<Delivery, "parts" | "headers"> & Partial<Delivery> {
+    const { format, topic } = this.settings;
+    if (record.magic !== undefined) {
+      const unreadable = new MillraceError("invalid_input", `${service}: a message of ${topic} has version ${record.magic} of the format of logs, known is 2`);
+      return { parts: [], headers: {}, unreadable };
+    }
+    if (record.value === null) return { parts: [], ...named(toldBy(record)) }; // a tombstone
+    const message = readMessage(service, format, record.value);
+    return { ...message, ...named(message.headers === undefined ? { ...toldBy(record), ...message } : message) };
+  }
+}
+
+/** A delivery's message has another name for its id than the delivery. */
+function named({ id, headers, ...told }: ReturnType<typeof toldBy>): Pick<Delivery, "headers"> & Partial<Delivery> {
+  return { ...told, headers: headers ?? {}, ...(id === undefined ? {} : { messageId: id }) };
+}

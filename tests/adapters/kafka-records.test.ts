@@ -1,0 +1,129 @@
+import { describe, expect, test } from "vitest";
+import { kafka } from "../../src/adapters/kafka/index.ts";
+import { Partition } from "../../src/adapters/kafka/partition.ts";
+import { type Fetched, recordsIn } from "../../src/adapters/kafka/records.ts";
+import { fakeClock } from "../../src/testing/clock.ts";
+
+type Batch = NonNullable<Fetched["records"]>[number];
+
+const batch = (firstOffset: bigint, count: number, more: Partial<Batch> = {}): Batch => ({
+  firstOffset,
+  lastOffsetDelta: count - 1,
+  magic: 2,
+  attributes: 0,
+  producerId: -1n,
+  records: Array.from({ length: count }, (_, offsetDelta) => ({ offsetDelta, key: null, value: Uint8Array.of(offsetDelta), headers: [] })),
+  ...more,
+});
+/** The end of a transaction: 0 aborts, 1 commits. */
+const marker = (firstOffset: bigint, producerId: bigint, type: 0 | 1): Batch =>
+  batch(firstOffset, 1, { attributes: 48, producerId, records: [{ offsetDelta: 0, key: Uint8Array.of(0, 0, 0, type), value: null, headers: [] }] });
+const inTransaction = (firstOffset: bigint, count: number, producerId: bigint): Batch => batch(firstOffset, count, { attributes: 16, producerId });
+const offsets = (fetched: Fetched, from: bigint): readonly [readonly number[], number] => {
+  const { records, next } = recordsIn(fetched, from);
+  return [records.map(({ offset }) => Number(offset)), Number(next)];
+};
+
+describe("what a fetch brings", () => {
+  test("begins at the wanted offset within a batch, and goes on behind the last, also over holes", () => {
+    expect(offsets({ records: [batch(3n, 4), batch(20n, 2)], abortedTransactions: null }, 5n)).toEqual([[5, 6, 20, 21], 22]);
+    expect(offsets({ records: [batch(3n, 4, { records: [] })], abortedTransactions: null }, 3n)).toEqual([[], 7]);
+    expect(offsets({ records: null, abortedTransactions: null }, 5n)).toEqual([[], 5]);
+  });
+
+  test("leaves out aborted transactions: also one whose end is not there yet, and each of several of one producer", () => {
+    const open = { records: [inTransaction(0n, 2, 7n), batch(2n, 1)], abortedTransactions: [{ producerId: 7n, firstOffset: 0n }] };
+    expect(offsets(open, 0n)).toEqual([[2], 3]);
+    const several = {
+      records: [inTransaction(0n, 1, 7n), marker(1n, 7n, 0), inTransaction(2n, 1, 7n), marker(3n, 7n, 1), inTransaction(4n, 1, 7n), marker(5n, 7n, 0), inTransaction(6n, 1, 8n), marker(7n, 8n, 1)],
+      abortedTransactions: [{ producerId: 7n, firstOffset: 4n }, { producerId: 7n, firstOffset: 0n }],
+    };
+    expect(offsets(several, 0n)).toEqual([[2, 6], 8]);
+  });
+
+  test("makes one unreadable record of a batch in an unknown form, and goes on behind it", () => {
+    const { records, next } = recordsIn({ records: [batch(4n, 3, { magic: 1 }), batch(7n, 1)], abortedTransactions: null }, 4n);
+    expect(records.map(({ offset, magic }) => [offset, magic])).toEqual([[4n, 1], [7n, undefined]]);
+    expect(next).toBe(8n);
+  });
+});
+
+describe("a partition", () => {
+  const filled = (count: number): Partition => {
+    const partition = new Partition(0, 0n, false, fakeClock());
+    partition.add(recordsIn({ records: [batch(0n, count)], abortedTransactions: null }, 0n).records, BigInt(count));
+    return partition;
+  };
+
+  test("hands out no more than a thousand messages beyond the one that is not settled", () => {
+    const partition = filled(1_200);
+    for (let n = 0; n < 1_000; n += 1) partition.take();
+    for (let n = 1n; n < 1_000n; n += 1n) partition.settle(n);
+    expect([partition.take(), partition.place]).toEqual([undefined, 0n]);
+    partition.settle(0n);
+    expect([partition.take()?.record.offset, partition.place]).toEqual([1_000n, 1_000n]);
+  });
+
+  test("is asked for no more while enough is there", () => {
+    const partition = filled(501);
+    expect([filled(499).wants, partition.wants]).toEqual([true, false]);
+    partition.take();
+    partition.take();
+    expect(partition.wants).toBe(true);
+  });
+
+  test("waits for what was given back, which comes first and in its order", async () => {
+    const clock = fakeClock();
+    const partition = new Partition(0, 0n, false, clock);
+    partition.add(recordsIn({ records: [batch(0n, 3)], abortedTransactions: null }, 0n).records, 3n);
+    const [a, b] = [partition.take(), partition.take()];
+    if (a === undefined || b === undefined) throw new Error("two messages");
+    partition.giveBack(b, 0, false);
+    partition.giveBack(a, 50, true);
+    expect([partition.take(), partition.dueMs]).toEqual([undefined, clock.now() + 50]);
+    await clock.advance(50);
+    const again = [partition.take(), partition.take(), partition.take()];
+    expect(again.map((out) => [out?.record.offset, out?.attempt])).toEqual([[0n, 2], [1n, 1], [2n, 1]]);
+  });
+});
+
+describe("options", () => {
+  test.each<[string, object]>([
+    ["brokers", { brokers: "" }],
+    ["brokers", { brokers: [] }],
+    ["brokers", { brokers: "127.0.0.1" }],
+    ["brokers", { brokers: "kafka://me:secret@127.0.0.1:9092" }],
+    ["brokers", { brokers: "me:secret@127.0.0.1:9092" }],
+    ["topic", { topic: "a/b" }],
+    ["topic", { topic: ".." }],
+    ["topic", { topic: "a".repeat(250) }],
+    ["topic", { topic: undefined }],
+    ["group", { group: "a b" }],
+    ["group", { group: "" }],
+    ["startAt", { startAt: "start" }],
+    ["whenGone", { whenGone: "latest" }],
+    ["sessionMs", { sessionMs: 999 }],
+    ["heartbeatMs", { sessionMs: 6_000, heartbeatMs: 2_001 }],
+    ["connectMs", { connectMs: 0 }],
+    ["timeoutMs", { timeoutMs: 1.5 }],
+    ["fetchBytes", { fetchBytes: 0 }],
+    ["sasl", { sasl: { mechanism: "PLAIN", username: "me", password: "" } }],
+    ["sasl", { sasl: { mechanism: "GSSAPI", username: "me", password: "secret" } }],
+    ["sasl", { sasl: { mechanism: "OAUTHBEARER" } }],
+  ])("refuses a bad %s when it is built", (option, options) => {
+    const build = (): unknown => kafka({ brokers: "127.0.0.1:9092", topic: "jobs", group: "workers", ...options });
+    expect(build).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(option) }));
+    expect(build).not.toThrow(/secret/);
+  });
+
+  test("a queue that was built without a group only sends", async () => {
+    await using queue = kafka({ brokers: "127.0.0.1:9", topic: "jobs" });
+    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]();
+    await expect(reading.next()).rejects.toMatchObject({ code: "missing_config", message: expect.stringContaining("group") });
+  });
+
+  test("a broker that is not there is unavailable, at once", async () => {
+    await using queue = kafka({ brokers: "127.0.0.1:9", topic: "jobs" });
+    await expect(queue.send([])).rejects.toMatchObject({ code: "unavailable", retryable: true, service: "kafka" });
+  });
+});
