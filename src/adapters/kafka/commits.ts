@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { MillraceError } from "../../core/errors.ts";
 import { backoffMs, faultOf, toKafkaError } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
@@ -42,6 +43,11 @@ export class Commits {
     this.changed = changed;
   }
 
+  /** Messages that are settled, and whose settling nobody has confirmed yet. */
+  get size(): number {
+    return this.waiting.length;
+  }
+
   /** Is there something of this partition to be confirmed? */
   pending(partition: Partition): boolean {
     return this.waiting.some((each) => each.partition === partition);
@@ -59,13 +65,14 @@ export class Commits {
 
   /** Those that wait for a partition that is lost hear of it. */
   drop(): void {
-    this.settle(({ partition }) => partition.lost, ({ reject }) => reject(lostError(this.settings.topic)));
+    let error: MillraceError | undefined;
+    this.settle(({ partition }) => partition.lost, ({ reject }) => reject((error ??= lostError(this.settings.topic))));
   }
 
   private async work(): Promise<void> {
     this.busy = true;
     for (let failures = 0; this.waiting.length > 0; ) {
-      await Promise.resolve(); // what is settled in the same turn goes along
+      await new Promise<void>((resolve) => void setImmediate(resolve)); // what is settled in the same turn of the loop goes along
       const places = new Map([...new Set(this.waiting.map(({ partition }) => partition))].map((partition) => [partition, partition.place]));
       try {
         await this.commit([...places].map(([{ index }, offset]) => ({ topic: this.settings.topic, partition: index, offset, leaderEpoch })));
@@ -79,7 +86,7 @@ export class Commits {
         if (!passes) this.settle(({ partition }) => places.has(partition), ({ reject }) => reject(toKafkaError(`committing ${this.settings.topic}`, error, this.settings.redact)));
         if (fault.leaseLost === true) for (const partition of places.keys()) if (partition.leaving) partition.lose(lostError(this.settings.topic));
         this.drop();
-        if (this.waiting.length > 0) await this.settings.clock.sleep(backoffMs(failures) / 8, this.stop).catch(() => {});
+        if (this.waiting.length > 0) await this.settings.clock.sleep(backoffMs(failures) / (fault.leaseLost === true ? 8 : 1), this.stop).catch(() => {});
         failures += 1;
       }
     }
@@ -87,9 +94,10 @@ export class Commits {
   }
 
   private settle(which: (waiting: Waiting) => boolean, how: (waiting: Waiting) => void): void {
-    const those = this.waiting.filter(which);
+    const [those, rest]: [Waiting[], Waiting[]] = [[], []];
+    for (const each of this.waiting) (which(each) ? those : rest).push(each);
     if (those.length === 0) return;
-    this.waiting = this.waiting.filter((each) => !those.includes(each));
+    this.waiting = rest;
     those.forEach(how);
     this.changed();
   }

@@ -125,7 +125,7 @@ export class Reader {
     const { session } = this;
     if (session === undefined) return undefined;
     const partitions = [...session.partitions.values()];
-    const out = partitions.reduce((sum, partition) => sum + partition.out.size, 0);
+    const out = partitions.reduce((sum, partition) => sum + partition.out.size, session.commits.size);
     if (out >= this.options.maxInFlight) return undefined;
     for (let n = 0; n < partitions.length; n += 1) {
       const partition = partitions[(this.turn + n) % partitions.length];

@@ -6,6 +6,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import type { Producer } from "@platformatic/kafka";
 import { MillraceError } from "../../core/errors.ts";
 import { heard } from "../../wire/heard.ts";
@@ -112,7 +113,9 @@ export function sender(settings: Settings): Sender {
     return batch.filter(({ gone }) => !gone);
   };
   const work = async (): Promise<void> => {
-    while (queue.length > 0) {
+    for (;;) {
+      await new Promise<void>((resolve) => void setImmediate(resolve)); // who hears of one message sends the next: they go together
+      if (queue.length === 0) break;
       const batch = take();
       try {
         const { client, partitions } = await ready();
