@@ -7,6 +7,7 @@ import type * as platformatic from "@platformatic/kafka";
 import type { Consumer, Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
+import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
 import { service, type Settings } from "./options.ts";
 
 /** The package. */
@@ -15,16 +16,9 @@ export type KafkaPackage = typeof platformatic;
 /** Milliseconds in which a client may say good-bye; then its sockets are cut. */
 const goodByeMs = 250;
 
-/** Loads the package; throws `missing_config` where it is not. */
-export async function loadKafka(): Promise<KafkaPackage> {
-  try {
-    return await import("@platformatic/kafka");
-  } catch (error) {
-    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
-      throw new MillraceError("missing_config", `${service}: needs the package @platformatic/kafka: npm install @platformatic/kafka`, { service, cause: error });
-    }
-    throw error;
-  }
+/** The package, loaded at first use; throws `missing_config` where it is not. */
+export function kafkaPackage(): LazyClient<KafkaPackage> {
+  return lazyClient<KafkaPackage>({ service, install: "@platformatic/kafka@^2.12", open: () => import("@platformatic/kafka") });
 }
 
 /** A client that makes sure that each message is stored once, in order, by all replicas in sync. */

@@ -9,6 +9,7 @@
 import { MillraceError } from "../../core/errors.ts";
 import { messageOf, writeMessage } from "../../kinds/envelope.ts";
 import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { kafkaPackage } from "./client.ts";
 import { checked, type KafkaOptions, service } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { headersOf } from "./records.ts";
@@ -48,7 +49,8 @@ export function kafka(options: KafkaOptions): Queue {
       attempts: "Kafka does not count deliveries; those after a crash begin at 1 again",
     },
   };
-  const sending = sender(settings);
+  const { get: load } = kafkaPackage();
+  const sending = sender(settings, load);
   const readers = new Set<Reader>();
   let closed: Promise<void> | undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
@@ -57,7 +59,7 @@ export function kafka(options: KafkaOptions): Queue {
     if (closed !== undefined) throw closedError();
     opening.signal.throwIfAborted();
     if (group === undefined) throw new MillraceError("missing_config", `${service}: open needs a group, which the queue for ${topic} was built without`, { service });
-    const reader = new Reader(settings, opening);
+    const reader = new Reader(settings, load, opening);
     readers.add(reader);
     let drained = false;
     try {

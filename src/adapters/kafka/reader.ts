@@ -6,7 +6,7 @@
 import { MillraceError, wholeNumber } from "../../core/errors.ts";
 import { readMessage } from "../../kinds/envelope.ts";
 import { type Delivery, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
-import { loadKafka } from "./client.ts";
+import type { KafkaPackage } from "./client.ts";
 import { lostError } from "./commits.ts";
 import { backoffMs, toKafkaError } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
@@ -20,6 +20,7 @@ type End = { readonly error: unknown } | "drained";
 /** A reading. It joins the group when it is made. */
 export class Reader {
   private readonly settings: Settings;
+  private readonly load: () => Promise<KafkaPackage>;
   private readonly options: QueueOpenOptions;
   private readonly stop = new AbortController();
   /** Resolves when it has left the group and closed all connections. */
@@ -30,8 +31,9 @@ export class Reader {
   private end: End | undefined;
   private turn = 0;
 
-  constructor(settings: Settings, options: QueueOpenOptions) {
+  constructor(settings: Settings, load: () => Promise<KafkaPackage>, options: QueueOpenOptions) {
     this.settings = settings;
+    this.load = load;
     this.options = options;
     const { drain, signal } = options;
     if (drain?.aborted === true) this.end = "drained";
@@ -88,7 +90,7 @@ export class Reader {
     for (let failures = 0; !signal.aborted; failures += 1) {
       let session: Session | undefined;
       try {
-        const kafka = await loadKafka();
+        const kafka = await this.load();
         if (signal.aborted) return;
         session = new Session(kafka, this.settings, {
           topicId: this.topicId,

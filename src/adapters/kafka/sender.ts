@@ -12,7 +12,7 @@ import { MillraceError } from "../../core/errors.ts";
 import { heard } from "../../wire/heard.ts";
 import { lifetime } from "../../wire/lifetime.ts";
 import { storedBy, wasAnswered, wasRefused } from "./answers.ts";
-import { closeClient, type KafkaPackage, loadKafka, openProducer } from "./client.ts";
+import { closeClient, type KafkaPackage, openProducer } from "./client.ts";
 import { backoffMs, faultOf, isUnknownTopic, toKafkaError, topicRefreshes, wasSent } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
 
@@ -57,7 +57,7 @@ export interface Sender {
 }
 
 /** Opens nothing yet: the first message does. */
-export function sender(settings: Settings): Sender {
+export function sender(settings: Settings, load: () => Promise<KafkaPackage>): Sender {
   const { topic, clock, redact } = settings;
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
@@ -75,7 +75,7 @@ export function sender(settings: Settings): Sender {
 
   /** A producer that has its id, and the number of partitions. Nothing has been sent when it fails. */
   const ready = async (): Promise<{ readonly client: Producer; readonly partitions: number }> => {
-    kafka ??= await loadKafka();
+    kafka ??= await load();
     for (let failures = 0; ; failures += 1) {
       stop.signal.throwIfAborted();
       const client = (producer ??= openProducer(kafka, settings));
