@@ -2,7 +2,7 @@
  * The vector store kind: records found by nearness.
  *
  * What goes in and what is asked is checked before any I/O by `vector-checks.ts`, filters are the tree of `vector-filter.ts`, the
- * verbs are in `remember.ts`, `retrieve.ts` and `forget.ts`, and every store passes `testing/contracts/vector-store.ts`.
+ * verbs are in `remember.ts` and `retrieve.ts`, and every store passes `testing/contracts/vector-store.ts`.
  *
  * @module
  */

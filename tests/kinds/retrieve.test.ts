@@ -289,6 +289,15 @@ describe("diversity", () => {
     expect((await found({ limit: 2, diversity: { lambda: 0.9 }, rerank }))[0]).toBe("aside");
   });
 
+  test("starts from the order of a hybrid query, in which the words have their say", async () => {
+    const store = memoryVectorStore();
+    await store.upsert(Object.entries(vectors).map(([id, vector]) => ({ id, vector: Float32Array.from(vector), text: id === "aside" ? "the quokka" : "the cat" })));
+    const options = { limit: 2, hybrid: true } as const;
+    const plain = texts(await run(retrieve(store, embedder, options), ["quokka"]).collect());
+    expect(plain[0]).toBe("the quokka");
+    expect(texts(await run(retrieve(store, embedder, { ...options, diversity: { lambda: 1 } }), ["quokka"]).collect())).toEqual(plain);
+  });
+
   test("a store that gives no vectors is bad_response", async () => {
     const store = await stored();
     const silent: VectorStore = { ...store, query: ({ vectors: _, ...query }, context) => store.query(query, context) };
