@@ -20,15 +20,16 @@ export function operationsOf(processor: Processor): readonly OperationStage[] | 
 }
 
 /** How a stage that is made of such chains takes parts. */
-export type Pace = Pick<OperationStage, "concurrency" | "ordered" | "inOrder">;
+export type Pace = Pick<OperationStage, "concurrency" | "ordered" | "inOrder" | "remembers">;
 
-/** As many parts at once as the widest stage takes; in order where the stages do not all take as many. */
+/** As many parts at once as the widest stage takes; in order where the stages do not all take as many. It remembers what one of them does. */
 export function paceOf(branches: readonly (readonly OperationStage[])[]): Pace {
   const concurrency = Math.max(1, ...branches.flat().map((stage) => stage.concurrency));
   return {
     concurrency,
     ordered: branches.flat().every((stage) => stage.ordered),
     inOrder: branches.some((stages) => stages.some((stage, at) => stage.inOrder === true || limitOf(stage, at) < concurrency)),
+    remembers: branches.flat().some((stage) => stage.remembers === true),
   };
 }
 

@@ -19,6 +19,8 @@ export interface OperationStage {
   readonly ordered: boolean;
   /** Parts must enter in their order: a stage inside takes fewer at once than its neighbours. */
   readonly inOrder?: boolean;
+  /** What it makes of a part depends on the parts before it: run over pieces of a stream, it makes something else. */
+  readonly remembers?: boolean;
   /** Made anew for each run, so that state of a run stays in it. */
   open(scope: Scope): Operation;
 }

@@ -56,6 +56,7 @@ export function isolate(processor: Processor, options: IsolateOptions = {}): Pro
       kind: "operation",
       name: "isolate",
       ...pace,
+      remembers: true, // it counts parts, for their ordinals, and failures, for the budget
       open: (scope) => {
         const inner: Operation =
           stages === undefined ? (part) => runInside(processor, { items: [part] }, scope) : openBranch(stages, pace.concurrency, scope);

@@ -19,6 +19,7 @@ export function skip(count: number): Processor {
       name: "skip",
       concurrency: 1,
       ordered: true,
+      remembers: true,
       open: () => {
         let missing = count;
         return (part) => {
