@@ -14,6 +14,7 @@ import { postgresTree } from "./postgres-tree.ts";
 import { startRabbitmq } from "./rabbitmq.ts";
 import { rabbitmqTree } from "./rabbitmq-tree.ts";
 import { redisProgram, startRedis } from "./redis.ts";
+import { restateProgram, startRestate } from "./restate.ts";
 
 /** What a test gets. */
 export type ServiceAnswer =
@@ -78,6 +79,12 @@ const definitions: Readonly<Record<string, ServiceDefinition>> = {
     variable: "KAFKA_BROKERS",
     start: ({ host }) => startKafka(host()),
     install: () => kafkaProgram().from,
+  },
+  // The address of the ingress; the admin API is at RESTATE_ADMIN_URL, else on the port after it.
+  restate: {
+    variable: "RESTATE_URL",
+    start: ({ host }) => startRestate(host()),
+    install: () => restateProgram().from,
   },
 };
 
