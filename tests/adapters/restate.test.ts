@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import { durableBatch, keyed, perBatch, restate, type RestateOptions } from "../../src/adapters/restate/index.ts";
+import { derive, each, image, isJson, isolate, isText, json, type Part, pipe, type Processor, run, skip, status, take, text } from "../../src/index.ts";
+
+const same = each((part) => part);
+const opaque: Processor = async function* opaque(input) {
+  yield* input;
+};
+const building = (options: Partial<RestateOptions>) => (): unknown => restate({ name: "p", stages: [same], ...options });
+
+describe("a durable pipeline", () => {
+  const refused: Readonly<Record<string, readonly [Partial<RestateOptions>, RegExp]>> = {
+    "a generator that nobody speaks for": [{ stages: [same, opaque] }, /stages\[1\] must work part by part, and "opaque" is not known to/],
+    "a stage that counts": [{ stages: [pipe(same, skip(1))] }, /and "skip" is not known to/],
+    "a stage that gathers": [{ stages: [take(2)] }, /and "take" is not known to/],
+    "isolate, whose ordinals count the whole stream": [{ stages: [isolate(same)] }, /and "isolate" is not known to/],
+    "a keyed stage without keys": [{ stages: [keyed(opaque)] }, /stages\[0\] is keyed, so the option key is needed/],
+    "no stages": [{ stages: [] }, /stages must be a list of at least one, got an array of 0/],
+    "what is no stage": [{ stages: ["x" as unknown as Processor] }, /stages\[0\] must be a processor, perBatch\(\) or keyed\(\), got "x"/],
+    "a name of the engine's own": [{ name: "restate-mine" }, /name must be a letter/],
+    "a name that is a path": [{ name: "a/b" }, /name must be a letter/],
+    "a batch of none": [{ batch: 0 }, /batch must be a whole number from 1 to 10000, got number 0/],
+    "messages larger than the engine takes": [{ maxBytes: 33_554_432 }, /maxBytes must be a whole number/],
+    "plain http to another host": [{ baseUrl: "http://restate:8080" }, /baseUrl must be https, or http on loopback, got http:\/\/restate:8080/],
+    "a password in the address": [{ baseUrl: "https://me:geheim@restate.test" }, /baseUrl must hold no user name or password$/],
+    "one in it in a network of one's own": [{ baseUrl: "http://me:geheim@restate:8080", allowHttp: true }, /baseUrl must hold no user name or password$/],
+    "a query in it": [{ adminUrl: "https://restate.test?token=geheim" }, /adminUrl must have no query and no fragment$/],
+    "a header on two lines": [{ headers: { a: "b\r\nc: d" } }, /the value of header a must be text on one line$/],
+  };
+  for (const [what, [options, said]] of Object.entries(refused)) {
+    test(`refuses ${what} when it is built`, () => expect(building(options)).toThrow(said));
+  }
+
+  test("takes part functions, and what perBatch and keyed speak for", () => {
+    expect(building({ key: () => "k", stages: [pipe(same, same), perBatch(isolate(same)), keyed(opaque)] })).not.toThrow();
+  });
+
+  test("takes plain http to another host in a network of one's own", () => expect(building({ baseUrl: "http://restate:8080", allowHttp: true })).not.toThrow());
+
+  test("refuses an id that could not stand in an address", () => {
+    const durable = restate({ name: "p", stages: [same] });
+    for (const id of ["", "a/b", "ä", "x".repeat(129)]) {
+      expect(() => durable.run("a", { id })).toThrow(/id must be 1 to 128 letters/);
+      expect(() => durable.processor({ id })).toThrow(/id must be 1 to 128 letters/);
+    }
+  });
+
+  test("is closed twice as once, and does nothing afterwards", async () => {
+    const durable = restate({ name: "p", stages: [same] });
+    await durable.close();
+    await durable[Symbol.asyncDispose]();
+    await expect(durable.serve()).rejects.toMatchObject({ code: "closed" });
+    await expect(durable.deploy("http://127.0.0.1:1")).rejects.toMatchObject({ code: "closed" });
+    await expect(durable.run("a").collect()).rejects.toMatchObject({ code: "closed" });
+  });
+});
+
+describe("in this process, a durable pipeline", () => {
+  /** Notes number, key and text of each batch. */
+  const seen = (groups: string[]) =>
+    perBatch(async function* (input, context) {
+      const batch = context === undefined ? undefined : durableBatch(context);
+      let all = "";
+      for await (const part of input) {
+        if (isText(part)) all += part.text;
+        yield part;
+      }
+      groups.push(`${batch?.seq}:${batch?.key === undefined ? "" : `${batch.key}:`}${all}`);
+    });
+
+  test("is cut into batches of so many parts, the last may be short", async () => {
+    const groups: string[] = [];
+    const { local } = restate({ name: "p", batch: 2, stages: [seen(groups)] });
+    expect(await run(local, ["a", "b", "c", "d", "e"]).text()).toBe("abcde");
+    expect(groups).toEqual(["0:ab", "1:cd", "2:e"]);
+  });
+
+  test("is cut where the next part would make a batch too large", async () => {
+    const groups: string[] = [];
+    const { local } = restate({ name: "p", maxBytes: 1_024, stages: [seen(groups)] });
+    await run(local, ["a".repeat(400), "b".repeat(400), "c".repeat(400)]).collect();
+    expect(groups.map((group) => group.length)).toEqual([802, 402]);
+  });
+
+  test("refuses a part that is larger than a batch, and says what to do", async () => {
+    const { local } = restate({ name: "p", maxBytes: 1_024, stages: [same] });
+    await expect(run(local, [text("a"), image(new Uint8Array(1_024))]).collect()).rejects.toMatchObject({ code: "too_large", message: expect.stringMatching(/^restate: a bytes part of 1\d\d\d bytes does not fit into a batch of 1024: keep its content in a blob store/) });
+  });
+
+  test("refuses what a stage makes above the limit, and names the stage", async () => {
+    const swollen = each(() => "x".repeat(600), { name: "swell" });
+    const { local } = restate({ name: "p", maxBytes: 1_024, stages: [same, swollen] });
+    await expect(run(local, ["a", "b"]).collect()).rejects.toMatchObject({ code: "too_large", message: expect.stringContaining("2-swell made more than 1024 bytes of batch 0") });
+  });
+
+  test("goes key by key within a batch, and keeps a value for each key from batch to batch", async () => {
+    const groups: string[] = [];
+    const counted = keyed(async function* (input, context) {
+      const batch = context === undefined ? undefined : durableBatch(context);
+      let count = Number(batch?.get() ?? 0);
+      for await (const part of input) yield json(`${isText(part) ? part.text : ""}${++count}`);
+      batch?.set(count);
+    });
+    const keyOf = (part: Part): string => (isText(part) ? part.text : "");
+    const { local } = restate({ name: "p", batch: 3, key: keyOf, stages: [seen(groups), counted] });
+    const values = async (): Promise<unknown[]> => (await run(local, ["a", "b", "a", "b", "a"]).collect()).map((part) => (isJson(part) ? part.value : part.kind));
+    expect(await values()).toEqual(["a1", "a2", "b1", "b2", "a3"]);
+    expect(groups).toEqual(["0:a:aa", "1:b:b", "2:b:b", "3:a:a"]);
+    expect(await values()).toEqual(["a1", "a2", "b1", "b2", "a3"]); // another run, other values
+  });
+
+  test("lets only a keyed stage keep a value", async () => {
+    const keeping = each((part, context) => {
+      durableBatch(context)?.set(1);
+      return part;
+    }, { name: "keeping" });
+    const { local } = restate({ name: "p", stages: [keeping] });
+    await expect(run(local, "a").collect()).rejects.toThrow("restate: 1-keeping keeps nothing: only a stage that is keyed() may set a value");
+  });
+
+  test("refuses a key that is no text, without quoting a part", async () => {
+    const { local } = restate({ name: "p", key: () => 7 as unknown as string, stages: [same] });
+    await expect(run(local, "private").collect()).rejects.toThrow(/^restate: key must give text of up to 256 characters, got number 7$/);
+  });
+
+  test("gives a step the same id whenever it works on the same batch of the same run", async () => {
+    const ids = new Set<string | undefined>();
+    const noting = each((part, context) => {
+      ids.add(durableBatch(context)?.id);
+      return part;
+    }, { name: "note" });
+    const { local } = restate({ name: "p", batch: 2, stages: [noting, noting] });
+    await run(local, ["a", "b", "c"]).collect();
+    const [first = ""] = [...ids][0]?.split("/") ?? [];
+    expect([...ids]).toEqual([`${first}/0/1-note`, `${first}/0/2-note`, `${first}/1/1-note`, `${first}/1/2-note`]);
+  });
+
+  test("changes nothing about a part but what the codec does", async () => {
+    const { local } = restate({ name: "p", stages: [same] });
+    const parts = [text("a", { role: "assistant", metadata: { n: [1, { b: null }] } }), json({ x: 1 }), image(new Uint8Array([1, 2]), "image/png")];
+    expect(await run(local, parts).collect()).toEqual(parts);
+  });
+
+  test("hands out the status of a stage, and derives nothing from it", async () => {
+    const telling = each((part) => [status("working"), derive(part, { text: "b" })], { name: "tell" });
+    const { local } = restate({ name: "p", stages: [telling] });
+    expect((await run(local, "a").collect()).map((part) => [part.substream, isText(part) && part.text])).toEqual([["status", "working"], ["", "b"]]);
+  });
+});
+
+test("no batch of a durable run is known elsewhere", async () => {
+  const known: unknown[] = [];
+  await run(each((_, context) => void known.push(durableBatch(context))), "a").collect();
+  expect(known).toEqual([undefined]);
+});
