@@ -94,14 +94,19 @@ function expectCounted(results: readonly unknown[]): void {
 
 describe.skipIf(answer.skip !== undefined)(titled("a durable run is complete and in order", answer), () => {
   test("when one of two workers on a port is killed in mid-step: the steps it was in are done again, and no other", async () => {
-    const it = told("plain", 30);
+    const it = told("plain", 300);
     const durable = pipelineOf(it, { ahead: 8 });
     opened.push(durable);
     const port = String(await freePort());
     const first = await started("worker.ts", port, JSON.stringify(it));
     const second = await started("worker.ts", port, JSON.stringify(it));
     await durable.deploy(first.line);
-    const results = await read(durable, "killed-worker", 50, () => kill(first.child));
+    const results = await read(durable, "killed-worker", 50, async () => {
+      const begun = (): number => readFileSync(it.ledger, "utf8").match(new RegExp(`^2-slow \\d+ ${first.child.pid}$`, "gm"))?.length ?? 0;
+      const before = begun();
+      while (begun() === before) await new Promise((resolve) => setImmediate(resolve)); // a step of 300 ms has just begun there
+      await kill(first.child);
+    });
     expect(results).toEqual(uppers);
     const { begun, workers, repeats } = noted(it);
     console.log(`restate worker killed: lost 0, ${repeats} of ${begun.length - repeats} steps done again`);

@@ -29,7 +29,7 @@ export interface RestateOptions {
   readonly ahead?: number;
   /** Times that a step is tried when its error is `retryable`; other errors end the run at once. @default 5 */
   readonly attempts?: number;
-  /** Milliseconds for one try of a step; what takes longer is cut off and tried again. @default 600,000 */
+  /** Milliseconds for one try of a step; what takes longer is cut off some seconds later and tried again. @default 600,000 */
   readonly stepMs?: number;
   /** Milliseconds for which a run can be taken up again: results and values of keys are kept so long. @default 86,400,000, a day */
   readonly retentionMs?: number;

@@ -35,11 +35,11 @@ export interface DurableBatch {
  * The batch that a stage of a durable pipeline works on; `undefined` elsewhere.
  *
  * @example
- * const stored = each(async (part, context) => {
- *   const id = durableBatch(context)?.id; // undefined, as this is no durable run
- *   return `${id}`;
+ * const orders = each(async (part, context) => {
+ *   const id = durableBatch(context)?.id; // of this batch, however often it is tried
+ *   return `${isText(part) ? part.text : part.kind} ${id ?? "is on no journey"}`;
  * });
- * console.log(await run(stored, "a").text()); // undefined
+ * console.log(await run(orders, "a").text()); // a is on no journey
  */
 export function durableBatch(context: Context): DurableBatch | undefined {
   return context.state.get(current) as DurableBatch | undefined; // only `step` sets it
