@@ -4,23 +4,27 @@
  * @module
  */
 import type * as pg from "pg";
+import { systemClock } from "../core/clock.ts";
 import { MillraceError, wholeNumber } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
+import { heard } from "./heard.ts";
 import { isConnectionLost } from "./postgres-errors.ts";
+import { destroySocket, endClient, type ListeningClient, listenOn } from "./postgres-listen.ts";
 import { sessionOf, within } from "./postgres-session.ts";
 import { tlsOf } from "./postgres-tls.ts";
 import type { Lender, PostgresClient, PostgresOptions } from "./postgres.ts";
 
-interface PoolClient extends PostgresClient {
+interface PoolClient extends ListeningClient {
   readonly processID?: number | null;
   release(destroy?: boolean): void;
-  on(event: "error", listener: () => void): unknown;
-  off(event: "error", listener: () => void): unknown;
 }
 
 interface Pool extends PostgresClient {
   connect(): Promise<PoolClient>;
 }
+
+/** Milliseconds that connections which answer nothing may hold up the end of our own pool. */
+const endMs = 2_000;
 
 /** A pool counts its connections; a client has `connect` too, but lends nothing. */
 export function isPool(client: PostgresClient): client is Pool {
@@ -32,20 +36,30 @@ export function ownPool(service: string, options: PostgresOptions, connectMs: nu
   const max = wholeNumber(service, "connections", options.connections ?? 10, 1);
   const timeoutMs = wholeNumber(service, "timeoutMs", options.timeoutMs ?? 30_000, 1);
   const tls = tlsOf(service, options);
+  const settings = async (): Promise<pg.ClientConfig> => ({
+    connectionString: tls.connectionString,
+    ssl: await tls.settings(),
+    connectionTimeoutMillis: connectMs,
+    statement_timeout: timeoutMs,
+    idle_in_transaction_session_timeout: timeoutMs,
+    application_name: "millrace",
+  });
   let opened: Promise<{ readonly pool: Pool; end(): Promise<void> }> | undefined;
   const open = async (): Promise<{ readonly pool: Pool; end(): Promise<void> }> => {
     const { default: pg } = await loadPg(service);
-    const pool = new pg.Pool({
-      connectionString: tls.connectionString,
-      ssl: await tls.settings(),
-      max,
-      connectionTimeoutMillis: connectMs,
-      statement_timeout: timeoutMs,
-      idle_in_transaction_session_timeout: timeoutMs,
-      application_name: "millrace",
-    });
+    const pool = new pg.Pool({ ...(await settings()), max });
+    const clients = new Set<object>();
     pool.on("error", ignore); // an idle connection that the server drops would end the process otherwise
-    return { pool, end: () => pool.end() };
+    pool.on("connect", (client) => void clients.add(client));
+    pool.on("remove", (client) => void clients.delete(client));
+    const end = async (): Promise<void> => {
+      const forget = systemClock.timeout(endMs, () => {
+        for (const client of clients) destroySocket(client);
+      });
+      await pool.end();
+      forget();
+    };
+    return { pool, end };
   };
   const lent = lendingFrom(async () => {
     // a failed load is forgotten, so that a later call may try again
@@ -57,6 +71,17 @@ export function ownPool(service: string, options: PostgresOptions, connectMs: nu
   });
   return {
     lend: lent.lend,
+    async listen(channel, wake, signal) {
+      const { default: pg } = await loadPg(service);
+      const client = new pg.Client({ ...(await settings()), keepAlive: true });
+      client.on("error", ignore);
+      try {
+        await heard(client.connect(), signal);
+        await listenOn(client, channel, wake, signal);
+      } finally {
+        await endClient(client);
+      }
+    },
     async end() {
       await lent.settled();
       await (await opened?.catch(() => undefined))?.end();
@@ -78,7 +103,23 @@ async function loadPg(service: string): Promise<typeof pg> {
 /** A pool of the caller's, which stays open. */
 export function borrowedPool(pool: Pool): Lender {
   const lent = lendingFrom(async () => pool);
-  return { lend: lent.lend, end: lent.settled };
+  return {
+    lend: lent.lend,
+    async listen(channel, wake, signal) {
+      const client = await pool.connect();
+      client.on("error", ignore);
+      let fine = false;
+      try {
+        await listenOn(client, channel, wake, signal);
+        await client.query(`unlisten "${channel}"`);
+        fine = true;
+      } finally {
+        client.release(!fine);
+        client.off("error", ignore);
+      }
+    },
+    end: lent.settled,
+  };
 }
 
 function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { settled(): Promise<void> } {
@@ -118,7 +159,10 @@ function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { sett
       }
     },
     async settled() {
-      await Promise.all(cancels);
+      const late = Promise.withResolvers<void>();
+      const forget = systemClock.timeout(endMs, late.resolve); // nor does what is to be cancelled, where nobody answers
+      await Promise.race([Promise.all(cancels), late.promise]);
+      forget();
     },
   };
 }

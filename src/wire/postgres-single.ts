@@ -53,6 +53,11 @@ export function single(service: string, client: PostgresClient, connectMs: numbe
         turn.then(resolve, reject);
       });
     },
+    listen: (_, __, signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener("abort", () => resolve(), { once: true });
+      }),
     end: async () => {},
   };
 }

@@ -72,6 +72,11 @@ export interface Postgres {
   run<T>(what: string, work: PostgresWork<T>, context?: PostgresContext): Promise<T>;
   /** Work in one transaction, rolled back when it throws. A connection lost while it commits is `interrupted`: nobody knows. */
   transaction<T>(what: string, work: PostgresWork<T>, context?: PostgresContext): Promise<T>;
+  /**
+   * Listens on a connection of its own until `signal` aborts: one beside our own pool, one of a ready pool, which is lent out meanwhile.
+   * `wake` is called when it begins and at every notification; over a single connection, never. Rejects when the connection is lost.
+   */
+  listen(channel: string, wake: () => void, signal: AbortSignal): Promise<void>;
   /** Calls in progress reject with `closed`; the pool goes if it is ours. Twice is fine. */
   close(): Promise<void>;
 }
@@ -79,6 +84,7 @@ export interface Postgres {
 /** How one kind of client lends a connection. `onStop` hears what to do when the call is given up. */
 export interface Lender {
   lend<T>(work: PostgresWork<T>, transaction: boolean, onStop: (cleanup: () => void) => void): Promise<T>;
+  listen(channel: string, wake: () => void, signal: AbortSignal): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -92,6 +98,7 @@ export function postgresConnections(service: string, options: PostgresOptions): 
   const isSingle = client !== undefined && !isPool(client);
   const lender = client === undefined ? ownPool(service, options, connectMs) : isPool(client) ? borrowedPool(client) : single(service, client, connectMs);
   const stops = new Set<(why: unknown) => void>();
+  const listenings = new Set<Promise<void>>();
   let closing: Promise<void> | undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the connection is closed`, { service });
 
@@ -130,10 +137,27 @@ export function postgresConnections(service: string, options: PostgresOptions): 
     isSingle,
     run: (what, work, context) => call(what, work, false, context),
     transaction: (what, work, context) => call(what, work, true, context),
+    async listen(channel, wake, signal) {
+      if (closing !== undefined) throw closedError();
+      const ending = new AbortController();
+      const stop = (): void => ending.abort();
+      stops.add(stop);
+      const listening = lender.listen(channel, wake, AbortSignal.any([signal, ending.signal]));
+      listenings.add(listening);
+      try {
+        await listening;
+      } catch (error) {
+        if (!signal.aborted && !ending.signal.aborted) throw toPostgresError(service, "listen", error);
+      } finally {
+        stops.delete(stop);
+        listenings.delete(listening);
+      }
+      if (ending.signal.aborted) throw closedError();
+    },
     close() {
       if (closing === undefined) {
         for (const stop of stops) stop(closedError()); // first, so that the end waits for what they cancel
-        closing = lender.end();
+        closing = Promise.allSettled(listenings).then(() => lender.end());
       }
       return closing;
     },
