@@ -16,28 +16,43 @@ export interface PostgresServer {
   readonly from: string;
   readonly tree: PostgresTree;
   readonly process: Launched;
+  readonly port: number;
+  /** Of its data. */
+  readonly directory: string;
 }
 
-/** Starts a server with data of its own; it ends with the host. */
-export async function startPostgres(host: Host): Promise<PostgresServer> {
+/** Tries to start on the data of a server that was killed: its children end a moment later, and hold its memory until then. */
+const startTries = 20;
+
+/** Starts a server with data of its own; it ends with the host. `at`: where one was that is gone, with its data and under its address. */
+export async function startPostgres(host: Host, at?: { readonly port: number; readonly directory: string }): Promise<PostgresServer> {
   const found = postgresTree();
   const as = userFor();
   const tree = reachable(host, found, as);
   const env = environment(tree);
-  const data = host.directory("postgres");
-  if (as.length > 0) call("chown", [userName(), data]);
-  const run = [...as, join(tree.bin, "initdb")];
-  const [command = "", ...args] = run;
-  call(command, [...args, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"], host.base, env);
-  return onFreePort(async (port) => {
+  const directory = at?.directory ?? host.directory("postgres");
+  if (at === undefined) {
+    if (as.length > 0) call("chown", [userName(), directory]);
+    const [command, ...args] = [...as, join(tree.bin, "initdb")];
+    call(command, [...args, "-D", directory, "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"], host.base, env);
+  }
+  const start = async (port: number): Promise<PostgresServer> => {
     const [program, ...before] = [...as, join(tree.bin, "postgres")];
     const settings = ["fsync=off", "jit=off", "wal_level=logical", "max_connections=200", "unix_socket_directories="].flatMap((it) => ["-c", it]);
     // SIGINT: the fast stop; SIGTERM would wait for clients
-    const process = host.launch("postgres", program, [...before, "-D", data, "-h", "127.0.0.1", "-p", String(port), ...settings], { env, signal: "SIGINT" });
+    const process = host.launch("postgres", program, [...before, "-D", directory, "-h", "127.0.0.1", "-p", String(port), ...settings], { env, signal: "SIGINT" });
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
     await host.ready(process, () => answers(url));
-    return { url, from: `${tree.from}, own process`, tree, process };
-  });
+    return { url, from: `${tree.from}, own process`, tree, process, port, directory };
+  };
+  if (at === undefined) return onFreePort(start);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(at.port);
+    } catch (error) {
+      if (tries === startTries) throw error;
+    }
+  }
 }
 
 /** Does a query come back? The port alone accepts while the server still recovers. */
