@@ -13,7 +13,7 @@ import { isReset } from "../core/reset.ts";
 import { runAbout } from "./current.ts";
 import type { Tell } from "./events.ts";
 import type { Held } from "./held.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal } from "../kinds/journal.ts";
 import type { Sink } from "./sinks.ts";
 
 /** Where an attempt failed. */

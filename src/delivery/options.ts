@@ -10,7 +10,7 @@ import { type Queue, requireQueue } from "../kinds/queue.ts";
 import { budgetOf, type ErrorBudget } from "../streams/error-budget.ts";
 import type { DeadLetters } from "./dead-letter.ts";
 import { guarded, type Tell, type WorkerEvent } from "./events.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal } from "../kinds/journal.ts";
 import type { Ordering } from "./lanes.ts";
 import { queuesIn, type Sink, type SinkLike, sinkOf } from "./sinks.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { memoryKeyValue } from "../../src/adapters/memory/index.ts";
 import { codec, each, from, MillraceError, type Part, pipe, type Processor, run, status, text } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
-import { type Journal, journal } from "../../src/delivery/journal.ts";
+import { type Journal, journal } from "../../src/kinds/journal.ts";
 import type { Sink } from "../../src/delivery/sinks.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import { fakeClock } from "../../src/testing/index.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { memoryKeyValue, memoryQueue } from "../../src/adapters/memory/index.ts";
 import { pipe, type Processor } from "../../src/index.ts";
-import { journal } from "../../src/delivery/journal.ts";
+import { journal } from "../../src/kinds/journal.ts";
 import type { ConsumeOptions } from "../../src/delivery/options.ts";
 import type { Sink, SinkLike } from "../../src/delivery/sinks.ts";
 import { consume } from "../../src/delivery/worker.ts";

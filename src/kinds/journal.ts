@@ -9,7 +9,7 @@
 import { codec } from "../core/codec.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../core/errors.ts";
 import type { JsonValue, Part } from "../core/part.ts";
-import type { KeyValueStore } from "../kinds/key-value.ts";
+import type { KeyValueStore } from "./key-value.ts";
 
 /** Makes parts once per key. */
 export interface Journal {
