@@ -91,8 +91,10 @@ export type { WorkerCounters, WorkerEvent } from "./delivery/events.ts";
 export type { Ordering } from "./delivery/lanes.ts";
 export { offload, type OffloadOptions } from "./delivery/offload.ts";
 export type { ConsumeOptions, DeliveryBatch } from "./delivery/options.ts";
+export { relay, type RelayOptions } from "./delivery/relay.ts";
 export { replay, type ReplayOptions, type ReplayResult } from "./delivery/replay.ts";
 export type { Sink, SinkContext, SinkLike } from "./delivery/sinks.ts";
+export { sqlSink, type SqlSink, type SqlSinkOptions } from "./delivery/sql-sink.ts";
 export { stopOnSignals, type StopOnSignalsOptions, type StopSignal } from "./delivery/stop-on-signals.ts";
 export { consume, type StopResult, type Worker } from "./delivery/worker.ts";
 export type {
