@@ -14,7 +14,9 @@ import { openCursor } from "../../wire/postgres-cursor.ts";
 import { sqlStateOf, toPostgresError } from "../../wire/postgres-errors.ts";
 import { rowDecoder } from "./decode.ts";
 
+export { postgresJournal, type PostgresJournal, type PostgresJournalOptions } from "./journal.ts";
 export { postgresKeyValue, type PostgresKeyValue, type PostgresKeyValueOptions } from "./key-value.ts";
+export { postgresQueue, type PostgresQueue, type PostgresQueueOptions } from "./queue.ts";
 
 const service = "postgres";
 

@@ -1,0 +1,282 @@
+/**
+ * One reading of the queue in Postgres: what it has claimed, until each message is settled, lost or given back.
+ *
+ * @module
+ */
+import { systemClock } from "../../core/clock.ts";
+import { MillraceError, wholeNumber } from "../../core/errors.ts";
+import { noMetadata } from "../../core/part.ts";
+import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
+import { type Delivery, settleOnce } from "../../kinds/queue.ts";
+import { heard } from "../../wire/heard.ts";
+import { type Asked, type Claimed, isPassing, pauseMs, type QueueCalls } from "./queue-calls.ts";
+import { type Together, together } from "./together.ts";
+
+const service = "postgres";
+const ignore = (): void => {};
+
+/** Rows of one statement, at most. */
+const most = 1_000;
+/** Milliseconds for giving back what a reader held: after that its lease says so. */
+const leaveMs = 2_000;
+/** A server that has been away for so many milliseconds is no passing matter: the reading fails, and whoever reads hears of it. */
+const awayMs = 60_000;
+
+/** What a reader needs of its queue. */
+export interface ReaderSettings {
+  readonly name: string;
+  readonly calls: QueueCalls;
+  readonly format: MessageFormat;
+  readonly leaseMs: number;
+  readonly pollMs: number;
+  readonly maxInFlight: number;
+  /** Something came back, or a key has become free: other readers of this process look at once. */
+  readonly wakeOthers: () => void;
+}
+
+/** A message that this reader has. */
+interface Held {
+  readonly claimed: Claimed;
+  readonly controller: AbortController;
+  /** Its lease is watched by a timer of ours, which is over before the server's: it began when the claim was sent. */
+  stopLease: () => void;
+}
+
+type Settling = "ack" | "nack" | "extend";
+type Settled = Asked & { readonly held: Held };
+
+/** Claims, hands out, settles. */
+export class QueueReader {
+  private readonly settings: ReaderSettings;
+  private readonly holder = crypto.randomUUID();
+  private readonly held = new Map<string, Held>();
+  /** Claimed and not handed out. */
+  private ready: Held[] = [];
+  private readonly settling: Readonly<Record<Settling, Together<Settled, boolean>>>;
+  private wake: () => void = ignore;
+  private emptied: () => void = ignore;
+  private woken = false;
+  private failures = 0;
+  private awaySinceMs: number | undefined;
+  private claiming: Promise<unknown> = Promise.resolve();
+  private readonly left = new AbortController();
+
+  constructor(settings: ReaderSettings) {
+    this.settings = settings;
+    const settler = (statement: Settling): Together<Settled, boolean> => together({ work: (asked) => this.settle(statement, asked), most });
+    this.settling = { ack: settler("ack"), nack: settler("nack"), extend: settler("extend") };
+  }
+
+  /** Calls `emptied` once nothing is out: now, or with the last that is settled or lost. */
+  whenEmpty(emptied: () => void): void {
+    if (this.held.size === 0) emptied();
+    else this.emptied = emptied;
+  }
+
+  /** Something may have changed. */
+  look(): void {
+    this.woken = true;
+    this.wake();
+  }
+
+  /** The next delivery; `undefined` when `over` says so. Rejects with the signal's reason, and with what is no passing failure. */
+  async next(signal: AbortSignal, over: () => boolean): Promise<Delivery | undefined> {
+    for (;;) {
+      signal.throwIfAborted();
+      if (over()) return undefined;
+      const held = this.ready.shift();
+      if (held !== undefined) return this.deliver(held);
+      const { maxInFlight, pollMs } = this.settings;
+      const room = maxInFlight - this.held.size;
+      const soon = this.settling.ack.size + this.settling.nack.size;
+      this.woken = false;
+      // what is being settled makes room in a moment, for one claim that is worth it
+      if (room <= 0 || (soon > 0 && room < maxInFlight / 2)) await this.changed(signal, Infinity);
+      else {
+        const claimed = this.claim(Math.min(room, most));
+        this.claiming = claimed.catch(ignore);
+        await heard(claimed, signal);
+        if (this.ready.length > 0 || this.failures > 0 || this.woken || over()) continue;
+        const dueMs = await heard(this.dueMs(), signal);
+        if (!over()) await this.changed(signal, Math.min(dueMs, pollMs));
+      }
+    }
+  }
+
+  /** Gives back all it has; what it is told to settle later is lost. */
+  async leave(): Promise<void> {
+    this.left.abort();
+    const ready = this.ready;
+    this.ready = [];
+    const out = [...this.held.values()].filter((held) => !ready.includes(held));
+    await Promise.all([this.giveBack(ready, 1, "its reader has left"), this.giveBack(out, 0, "its reader has left"), this.claiming]);
+  }
+
+  /** Gives back what was not handed out. */
+  async shed(): Promise<void> {
+    const ready = this.ready;
+    this.ready = [];
+    await this.giveBack(ready, 1, "its reader wants no more");
+  }
+
+  /** `uncounted` is 1 for what nobody has tried. */
+  private async giveBack(all: readonly Held[], uncounted: number, why: string): Promise<void> {
+    if (all.length === 0) return;
+    const asked = all.map(({ claimed: { id, epoch } }) => ({ id, epoch, more: [0, uncounted] }));
+    for (const held of all) this.lose(held, why);
+    await this.settings.calls.settle("nack", asked, leaveMs).catch(ignore); // else their leases come to an end
+    this.settings.wakeOthers();
+  }
+
+  /** Claims so many at most. Waits after a failure that passes. */
+  private async claim(wanted: number): Promise<void> {
+    const { calls, leaseMs } = this.settings;
+    const askedMs = systemClock.now();
+    try {
+      if (this.failures > 0) await calls.disown(this.holder, [...this.held.keys()]);
+      const rows = await calls.claim(this.holder, leaseMs, wanted);
+      this.failures = 0;
+      this.awaySinceMs = undefined;
+      for (const claimed of rows) {
+        const held: Held = { claimed, controller: new AbortController(), stopLease: ignore };
+        this.held.set(claimed.id, held);
+        this.lease(held, askedMs + leaseMs);
+        this.ready.push(held);
+      }
+      if (this.left.signal.aborted) await this.shed(); // it came too late
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      this.failures += 1;
+      this.awaySinceMs ??= askedMs;
+      if (systemClock.now() - this.awaySinceMs > awayMs) throw error;
+      await systemClock.sleep(pauseMs(this.failures), this.left.signal).catch(ignore);
+    }
+  }
+
+  private async dueMs(): Promise<number> {
+    try {
+      return (await this.settings.calls.next()) ?? Infinity;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      return Infinity; // the next claim will see
+    }
+  }
+
+  /** Waits until something may have changed, at most so long; not at all if it has since `woken` was cleared. */
+  private changed(signal: AbortSignal, ms: number): Promise<void> {
+    if (this.woken) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const cancel = ms === Infinity ? ignore : systemClock.timeout(ms, () => done());
+      const done = (): void => {
+        cancel();
+        this.wake = ignore;
+        signal.removeEventListener("abort", aborted);
+        resolve();
+      };
+      const aborted = (): void => {
+        done();
+        reject(signal.reason);
+      };
+      this.wake = done;
+      signal.addEventListener("abort", aborted, { once: true });
+      if (signal.aborted) aborted();
+    });
+  }
+
+  private deliver(held: Held): Delivery {
+    const { name, format } = this.settings;
+    const { id, key, body, attempts, epoch, messageId } = held.claimed;
+    const delivery = `${name}/${id}`;
+    const { id: _, ...message } = readMessage(service, format, body);
+    const once = settleOnce(service, delivery);
+    const { signal } = held.controller;
+    const ask = async (statement: Settling, more: readonly number[]): Promise<void> => {
+      signal.throwIfAborted();
+      if (await this.settling[statement].add({ id, epoch, more, held })) return;
+      throw new MillraceError("closed", `${service}: delivery ${delivery} is this reader's no more`, { service });
+    };
+    return {
+      headers: noMetadata,
+      ...message,
+      id: delivery,
+      attempt: attempts,
+      ...(key === undefined ? {} : { key }),
+      messageId,
+      signal,
+      ack: () => once(() => ask("ack", [])),
+      async nack({ delayMs = 0, counted = true } = {}) {
+        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
+        await once(() => ask("nack", [delayMs, counted ? 0 : 1]));
+      },
+      extend: async (ms) => {
+        wholeNumber(`${service}: extend`, "ms", ms, 1);
+        const askedMs = systemClock.now();
+        await ask("extend", [ms]);
+        this.lease(held, askedMs + ms);
+      },
+    };
+  }
+
+  /**
+   * Settles those whose leases last, and tries again as long as one does. After a call whose outcome nobody knows, a row that is gone is
+   * one that was acknowledged, and one that is not out any more was given back.
+   */
+  private async settle(statement: Settling, all: readonly Settled[]): Promise<readonly boolean[]> {
+    const done = new Set<Held>();
+    let unknown = false;
+    try {
+      for (let failures = 0; ; ) {
+        const asked = all.filter(({ held }) => !held.controller.signal.aborted);
+        if (asked.length === 0) break;
+        try {
+          await this.settleOnce(statement, asked, unknown, done);
+          break;
+        } catch (error) {
+          if (!isPassing(error)) throw error;
+          failures += 1;
+          unknown = true;
+          await systemClock.sleep(pauseMs(failures), this.left.signal).catch(ignore);
+        }
+      }
+    } finally {
+      this.look();
+    }
+    if (statement === "nack" || all.some(({ held }) => held.claimed.key !== undefined)) this.settings.wakeOthers();
+    return all.map(({ held }) => done.has(held));
+  }
+
+  private async settleOnce(statement: Settling, asked: readonly Settled[], unknown: boolean, done: Set<Held>): Promise<void> {
+    const { calls, name } = this.settings;
+    const changed = await calls.settle(statement, asked);
+    const missed = asked.filter(({ id }) => !changed.has(id)).map(({ id }) => id);
+    const remaining = unknown && statement === "ack" && missed.length > 0 ? await calls.remaining(missed) : undefined;
+    for (const { id, held } of asked) {
+      const was = unknown && (statement === "nack" || remaining?.has(id) === false);
+      if (changed.has(id) || was) done.add(held);
+      if (statement === "extend" && changed.has(id)) continue;
+      this.forget(held); // settled, or not ours: there is room again
+      if (!done.has(held)) held.controller.abort(new MillraceError("closed", `${service}: delivery ${name}/${id} is this reader's no more`, { service }));
+    }
+  }
+
+  private lease(held: Held, untilMs: number): void {
+    held.stopLease();
+    if (!this.held.has(held.claimed.id)) return;
+    held.stopLease = systemClock.timeout(untilMs - systemClock.now(), () => {
+      this.ready = this.ready.filter((it) => it !== held);
+      this.lose(held, "its lease is over");
+      this.look();
+    });
+  }
+
+  private forget(held: Held): void {
+    held.stopLease();
+    if (this.held.get(held.claimed.id) === held) this.held.delete(held.claimed.id);
+    if (this.held.size === 0) this.emptied();
+  }
+
+  private lose(held: Held, why: string): void {
+    this.forget(held);
+    held.controller.abort(new MillraceError("closed", `${service}: delivery ${this.settings.name}/${held.claimed.id} is lost: ${why}`, { service }));
+  }
+}
