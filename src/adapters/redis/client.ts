@@ -9,6 +9,7 @@
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import { type Redact, redaction } from "../../wire/redact.ts";
+import { lazyClient } from "../../wire/sdk.ts";
 
 export const service = "redis";
 
@@ -108,28 +109,17 @@ function secretsOf(who: string, url: string): string[] {
   }
 }
 
-/** Duplicates of one client that is never connected: to make one takes long, with all the commands it knows. */
+/** Duplicates of one client that is never connected, and so needs no closing: to make one takes long, with all the commands it knows. */
 function connections(url: string, connectMs: number): RedisSettings["open"] {
-  let making: Promise<NodeRedisClient> | undefined;
-  return async (lost, own) => {
-    making ??= made(url, connectMs).catch((error: unknown) => {
-      making = undefined; // a later call may try again
-      throw error;
-    });
-    return openNode((await making).duplicate(), lost, own);
-  };
-}
-
-async function made(url: string, connectMs: number): Promise<NodeRedisClient> {
-  try {
-    const { createClient } = await import("redis");
-    return createClient({ ...own({ connectTimeout: connectMs }), url });
-  } catch (error) {
-    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
-      throw new MillraceError("missing_config", `${service}: needs a package that is not installed: npm install redis@^6`, { service, cause: error });
-    }
-    throw error;
-  }
+  const made = lazyClient<NodeRedisClient>({
+    service,
+    install: "redis@^6",
+    async open() {
+      const { createClient } = await import("redis");
+      return createClient({ ...own({ connectTimeout: connectMs }), url });
+    },
+  });
+  return async (lost, destroyed) => openNode((await made.get()).duplicate(), lost, destroyed);
 }
 
 /** No second try within the client, and nothing kept while there is no connection. Version 2 of the protocol: answers are lists. */

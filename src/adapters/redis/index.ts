@@ -15,8 +15,9 @@ import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions,
 import { gatheredAcks } from "./acks.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
+import type { Out } from "./reader-options.ts";
 import { type Entry, StreamGroup } from "./stream-group.ts";
-import { type Out, StreamReader } from "./stream-reader.ts";
+import { StreamReader } from "./stream-reader.ts";
 
 export type { IoredisClient, NodeRedisClient, RedisOptions } from "./client.ts";
 export { redisKeyValue, type RedisKeyValueOptions } from "./key-value.ts";
@@ -58,7 +59,7 @@ export interface RedisStreamsOptions extends RedisOptions {
  * @example
  * await using queue = redisStreams({ url: "redis://127.0.0.1:6379", stream: "jobs" });
  * await queue.send([text("hello")]);
- * const worker = consume(queue, pipe(), (part) => console.log(part.kind));
+ * const worker = consume(queue, pipe(), async (part) => console.log(part.kind));
  * await worker.stop();
  */
 export function redisStreams(options: RedisStreamsOptions): Queue {

@@ -50,7 +50,10 @@ const lacks: Readonly<Record<QueueAbility, string>> = {
  *
  * @example
  * await using queue = redisPubSub({ url: "redis://127.0.0.1:6379", channel: "news" });
- * const worker = consume(queue, pipe(), (part) => console.log(part.kind), { onEvent: (event) => event.kind === "gap" && console.warn(event.reason) });
+ * const onEvent = (event: WorkerEvent): void => {
+ *   if (event.kind === "gap") console.warn(event.reason);
+ * };
+ * const worker = consume(queue, pipe(), async (part) => console.log(part.kind), { onEvent });
  * await queue.send([text("hello")]);
  * await worker.stop();
  */

@@ -3,15 +3,14 @@
  *
  * @module
  */
-import type { Clock } from "../../core/clock.ts";
 import { ignore } from "../../core/flow.ts";
 import { MillraceError } from "../../core/errors.ts";
-import type { QueueEvent } from "../../kinds/queue.ts";
 import { service } from "./client.ts";
 import { isGroupGone, isPassing } from "./errors.ts";
-import type { Line, Link } from "./link.ts";
+import type { Line } from "./link.ts";
+import type { Out, ReaderOptions } from "./reader-options.ts";
 import { consumerPrefix } from "./stream-scripts.ts";
-import type { Entry, StreamGroup, Taken } from "./stream-group.ts";
+import type { Entry, Taken } from "./stream-group.ts";
 
 /** Milliseconds a read waits at the server at most: how late the reader sees what others gave back. */
 const maxBlockMs = 1_000;
@@ -25,28 +24,6 @@ const maxRetryMs = 2_000;
 /** Settled messages, and milliseconds, after which house is kept. */
 const sweepCount = 2_000;
 const sweepMs = 5_000;
-
-/** A message that is out, or fetched to be handed out. */
-export interface Out {
-  readonly entry: Entry;
-  readonly controller: AbortController;
-  endsMs: number;
-  handed: boolean;
-}
-
-/** How a reader is made. */
-export interface ReaderOptions {
-  readonly group: StreamGroup;
-  /** The reader's own way: it waits there for messages. */
-  readonly link: Link;
-  readonly name: string;
-  readonly leaseMs: number;
-  readonly clock: Clock;
-  readonly maxInFlight: number;
-  readonly tell: (event: QueueEvent) => void;
-  /** It leaves; the promise settles when what it had is given back. */
-  readonly left: (leaving: Promise<void>) => void;
-}
 
 /** Reads for one `open`. */
 export class StreamReader {
