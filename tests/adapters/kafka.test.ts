@@ -173,10 +173,13 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
 
     test("gives half of its partitions to another: what is out may be settled meanwhile, the rest is lost and comes there", async () => {
       const topic = await topicOf(4);
-      await using queue = await open({ topic, sessionMs: 2_000, format: plain });
+      await using queue = await open({ topic, sessionMs: 5_000, format: plain });
       for (const partition of [0, 1, 2, 3]) for (const word of ["a", "b"]) await put(queue, utf8(word), partition);
       const held = await reading(queue).take(8);
       const taken = reading(queue).take(2);
+      const group = groups.get(queue) ?? "";
+      while ((await admin.describeGroups({ groups: [group] })).get(group)?.members.size !== 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 500)); // the first has heard that there is another
       for (const delivery of held) if (textsOf([delivery])[0] === "a") await delivery.ack();
       const others = await taken;
       expect(textsOf(others)).toEqual(["b", "b"]);

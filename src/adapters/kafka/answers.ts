@@ -30,10 +30,9 @@ export function storedBy(error: unknown): ReadonlyMap<number, bigint> {
 /** REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND: it may be stored, though not as widely as was asked for. */
 const maybeStored: ReadonlySet<number> = new Set([7, 20]);
 
-/** Has the broker said of each partition that failed that it did not take it? */
-export function wasRefused(error: unknown): boolean {
-  const failed = answersIn(error).filter(({ errorCode }) => errorCode !== 0);
-  return failed.length > 0 && failed.every(({ errorCode }) => !maybeStored.has(errorCode));
+/** Partitions of which a broker said that it did not take the batch. */
+export function refusedBy(error: unknown): ReadonlySet<number> {
+  return new Set(answersIn(error).flatMap(({ partition, errorCode }) => (errorCode === 0 || maybeStored.has(errorCode) ? [] : [partition])));
 }
 
 /** Did a broker answer, if only that it cannot? */

@@ -11,7 +11,7 @@ import type { Producer } from "@platformatic/kafka";
 import { MillraceError } from "../../core/errors.ts";
 import { heard } from "../../wire/heard.ts";
 import { lifetime } from "../../wire/lifetime.ts";
-import { storedBy, wasAnswered, wasRefused } from "./answers.ts";
+import { refusedBy, storedBy, wasAnswered } from "./answers.ts";
 import { closeClient, type KafkaPackage, openProducer } from "./client.ts";
 import { backoffMs, faultOf, isUnknownTopic, toKafkaError, topicRefreshes, wasSent } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
@@ -20,8 +20,8 @@ import { service, type Settings } from "./options.ts";
 const batchBytes = 1_000_000;
 /** Bytes of a record beside key, value and headers, at most. */
 const recordBytes = 64;
-/** Attempts to get a producer's id from a broker that has just come up. */
-const maxReadyFailures = 5;
+/** So often a broker may say that it cannot yet: one that has just come up, a partition whose leader is being elected. */
+const maxFailures = 5;
 
 /** A message to send. */
 export interface Outgoing {
@@ -59,6 +59,7 @@ export interface Sender {
 /** Opens nothing yet: the first message does. */
 export function sender(settings: Settings, load: () => Promise<KafkaPackage>): Sender {
   const { topic, clock, redact } = settings;
+  const what = `sending to ${topic}`;
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
   let kafka: KafkaPackage | undefined;
@@ -87,8 +88,8 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
         await discard(client);
         const fault = faultOf(error, failures + 1);
         // an answer of the broker's that will be another soon; to one that is out of reach the caller may come back
-        const passes = fault.code === "unavailable" && (isUnknownTopic(error) || wasAnswered(error)) && failures < maxReadyFailures;
-        if (!passes) throw toKafkaError(`sending to ${topic}`, error, redact, fault);
+        const passes = fault.code === "unavailable" && (isUnknownTopic(error) || wasAnswered(error)) && failures < maxFailures;
+        if (!passes) throw toKafkaError(what, error, redact, fault);
         await clock.sleep(backoffMs(failures) / 5, stop.signal);
       }
     }
@@ -132,7 +133,7 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
     return (kafka.murmur2(Buffer.from(key)) & 0x7fff_ffff) % count; // as Kafka's own client does it
   };
 
-  const dispatch = async (client: Producer, batch: readonly Placed[]): Promise<void> => {
+  const dispatch = async (client: Producer, batch: readonly Placed[], failures = 0): Promise<void> => {
     if (batch.length === 0) return;
     const messages = batch.map(({ waiting: { key, value, headers }, partition }) => ({
       topic,
@@ -150,28 +151,35 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
       failed = { error };
       stored = storedBy(error);
     }
-    const refused: Placed[] = [];
+    const left: Placed[] = [];
     const next = new Map(stored);
     for (const placed of batch) {
       const offset = next.get(placed.partition);
-      if (offset === undefined) refused.push(placed);
+      if (offset === undefined) left.push(placed);
       else placed.waiting.resolve({ partition: placed.partition, offset });
       if (offset !== undefined) next.set(placed.partition, offset + 1n);
     }
-    if (failed === undefined && refused.length === 0) return;
+    if (failed === undefined && left.length === 0) return;
     await discard(client);
-    const error = notStored(failed?.error);
-    if (error.code === "too_large" && refused.length > 1) {
+    const certain = refusedBy(failed?.error);
+    for (const { waiting, partition } of left) if (!certain.has(partition)) waiting.reject(unanswered(failed?.error));
+    await again(left.filter(({ waiting, partition }) => certain.has(partition) && !waiting.gone), failed?.error, failures);
+  };
+  /** What was certainly not stored is sent once more, where that may help. */
+  const again = async (refused: readonly Placed[], error: unknown, failures: number): Promise<void> => {
+    const fault = faultOf(error, topicRefreshes);
+    if (fault.code === "too_large" && refused.length > 1) {
       // together they are too much for this topic: each by itself may not be
       for (const placed of refused) await dispatch((await ready()).client, [placed]);
-      return;
-    }
-    for (const { waiting } of refused) waiting.reject(error);
+    } else if (fault.code === "unavailable" && refused.length > 0 && failures < maxFailures) {
+      await clock.sleep(backoffMs(failures) / 5, stop.signal); // no leader yet, or another one
+      await dispatch((await ready()).client, refused, failures + 1);
+    } else for (const { waiting } of refused) waiting.reject(toKafkaError(what, error, redact, fault));
   };
-  const notStored = (error: unknown): MillraceError => {
-    const what = `sending to ${topic}`;
+  /** Of a message that no broker has answered for: it may be stored, if it was sent at all. */
+  const unanswered = (error: unknown): MillraceError => {
     const fault = faultOf(error, topicRefreshes);
-    const unknown = (fault.code === "unavailable" || fault.code === "timeout" || fault.code === "bad_response") && wasSent(error) && !wasRefused(error);
+    const unknown = (fault.code === "unavailable" || fault.code === "timeout" || fault.code === "bad_response") && wasSent(error);
     return toKafkaError(unknown ? `${what}: it is not known whether it was stored` : what, error, redact, unknown ? { code: "interrupted" } : fault);
   };
 
