@@ -8,7 +8,6 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import { natsFault } from "../../wire/nats-errors.ts";
 import { quotedError, type Redact } from "../../wire/redact.ts";
 import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
@@ -105,7 +104,7 @@ export class Connection {
         const { service } = this.options;
         return kind === "read" ? new MillraceError("unavailable", `${service}: ${what}: ${why}`, { service }) : this.interrupted(what, why);
       };
-      const watch: ConnectionWatch = { down: () => stop(lost("the connection was lost")), up: ignore, gone: stop };
+      const watch: ConnectionWatch = { down: () => stop(lost("the connection was lost")), up: () => {}, gone: stop };
       this.watches.add(watch);
       signal?.addEventListener("abort", abort, { once: true });
       send(client).then(
@@ -178,7 +177,7 @@ export class Connection {
         else if (type === "reconnect") this.turn(true);
       }
     };
-    states().catch(ignore); // they end with the client, of which `closed` tells
+    states().catch(() => {}); // they end with the client, of which `closed` tells
     void client.closed().then((error) => {
       if (this.client !== client || this.ended !== undefined) return;
       this.client = undefined;
@@ -214,7 +213,7 @@ export class Connection {
         settle();
       };
       const abort = (): void => done(() => reject(signal?.reason));
-      const unwatch = this.watch({ down: ignore, up: () => done(resolve), gone: (error) => done(() => reject(error)) });
+      const unwatch = this.watch({ down: () => {}, up: () => done(resolve), gone: (error) => done(() => reject(error)) });
       const late = new MillraceError("unavailable", `${service}: the connection is lost, and not back in ${connectMs} ms`, { service });
       const cancel = clock.timeout(connectMs, () => done(() => reject(late)));
       signal?.addEventListener("abort", abort, { once: true });

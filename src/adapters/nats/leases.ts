@@ -4,7 +4,6 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
-import { ignore } from "../../core/flow.ts";
 
 /** The leases of one reader. */
 export class Leases<T> {
@@ -34,7 +33,7 @@ export class Leases<T> {
   /** Ends all, and calls nobody. */
   stop(): void {
     this.begun.clear();
-    (this.cancel ?? ignore)();
+    this.cancel?.();
     this.cancel = undefined;
   }
 

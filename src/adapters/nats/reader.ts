@@ -9,7 +9,6 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
 import type { QueueOpenOptions } from "../../kinds/queue.ts";
 import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
 import type { Connection } from "./connection.ts";
@@ -77,7 +76,7 @@ export class Reader {
   private state: "opening" | "reading" | "drained" | "left" = "opening";
   /** Nothing is asked for: the connection is gone, or the consumer is being looked at. */
   private paused = true;
-  private wake: () => void = ignore;
+  private wake: () => void = () => {};
   private cancelWatch: (() => void) | undefined;
   private cancelGathering: (() => void) | undefined;
   private cancelAgain: (() => void) | undefined;
@@ -153,7 +152,7 @@ export class Reader {
   drain(): void {
     if (this.state === "drained" || this.state === "left") return;
     this.state = "drained";
-    this.unsubscribe().catch(ignore);
+    this.unsubscribe().catch(() => {});
     for (const held of this.waiting.splice(0)) this.giveBack(held, "its reader is drained");
     if (this.held.size === 0) this.forget();
     this.wake();
@@ -171,7 +170,7 @@ export class Reader {
     this.wake();
     const leaving = new AbortController();
     const said = connection.isConnected ? Promise.all([unsubscribed, this.client?.flush()]) : unsubscribed;
-    await Promise.race([said, clock.sleep(leaveMs, leaving.signal)]).catch(ignore);
+    await Promise.race([said, clock.sleep(leaveMs, leaving.signal)]).catch(() => {});
     leaving.abort();
   }
 
@@ -185,7 +184,7 @@ export class Reader {
     this.unwatch();
     this.leases.stop();
     for (const cancel of [this.cancelWatch, this.cancelGathering, this.cancelAgain]) cancel?.();
-    this.cancelAgain = ignore; // none is set any more
+    this.cancelAgain = () => {}; // none is set any more
     this.forgotten();
   }
 
