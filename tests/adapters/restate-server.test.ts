@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { type Durable, durableBatch, keyed, restate, type RestateOptions } from "../../src/adapters/restate/index.ts";
 import { derive, each, isJson, isText, json, MillraceError, type Part, pipe, type Processor, run } from "../../src/index.ts";
+import { fakeClock } from "../../src/testing/clock.ts";
 import { service, titled } from "../services.ts";
 import { faultProxy } from "../services/fault-proxy.ts";
 import { addressesOf, open, own, query, until } from "./restate/server.ts";
@@ -311,6 +312,7 @@ describe.skipIf(answer.skip !== undefined)(titled("the way to the engine", answe
   test("may be refused for a while: few look whether it is back, and the run goes on", async () => {
     const { proxy, durable } = await through();
     const read: unknown[] = [];
+    let came = 0;
     for await (const part of durable.run(numbers(40))) {
       read.push(isText(part) && part.text);
       if (read.length !== 8) continue;
@@ -318,11 +320,39 @@ describe.skipIf(answer.skip !== undefined)(titled("the way to the engine", answe
       proxy.cut();
       const before = proxy.connections;
       setTimeout(() => {
-        expect(proxy.connections - before).toBeLessThanOrEqual(4 + 5); // each batch that is out, then one for all
+        came = proxy.connections - before;
         proxy.heal();
       }, 1_000);
     }
     expect(read).toEqual(numbers(40).map((it) => `<${it}>`));
+    expect(came).toBeGreaterThan(0);
+    expect(came).toBeLessThanOrEqual(4 + 5); // each batch that is out, then one for all
+  });
+
+  test("may be half-open, which looks like a step that is slow: it is asked anew, and the run goes on", async () => {
+    const clock = fakeClock();
+    const { proxy, durable } = await through({ clock });
+    const read: unknown[] = [];
+    let isOver = false;
+    let ticking = Promise.resolve();
+    for await (const part of durable.run(numbers(40))) {
+      read.push(isText(part) && part.text);
+      if (read.length !== 8) continue;
+      proxy.faults.silent = "both";
+      const before = proxy.connections;
+      ticking = (async () => {
+        while (proxy.connections === before) await clock.advance(1_000); // nothing else ends the wait
+        proxy.heal();
+        while (!isOver) {
+          await clock.advance(50);
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      })();
+    }
+    isOver = true;
+    await ticking;
+    expect(read).toEqual(numbers(40).map((it) => `<${it}>`));
+    expect(clock.pending).toBe(0);
   });
 
   test("that stays closed is unavailable after so long, and nobody looks any more", async () => {

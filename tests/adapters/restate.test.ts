@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import { durableBatch, keyed, perBatch, restate, type RestateOptions } from "../../src/adapters/restate/index.ts";
 import { derive, each, image, isJson, isolate, isText, json, type Part, pipe, type Processor, run, skip, status, take, text } from "../../src/index.ts";
@@ -146,6 +148,38 @@ describe("in this process, a durable pipeline", () => {
     const { local } = restate({ name: "p", stages: [telling] });
     expect((await run(local, "a").collect()).map((part) => [part.substream, isText(part) && part.text])).toEqual([["status", "working"], ["", "b"]]);
   });
+});
+
+describe("an engine that answers something else", () => {
+  const key = "canary-5f1c0b7e9d";
+  const answers: Readonly<Record<string, readonly [status: number, type: string, body: string, error: object]>> = {
+    "a page of HTML is bad_response": [200, "text/html", "<h1>Welcome</h1>", { code: "bad_response" }],
+    "nothing that says which call it is is bad_response": [200, "application/json", "{}", { code: "bad_response" }],
+    "401 is unauthorized, though it echoes the key": [401, "application/json", JSON.stringify({ message: `no such key: Bearer ${key}` }), { code: "unauthorized", status: 401 }],
+    "404 is not_found": [404, "application/json", JSON.stringify({ message: "service 'p' not found", source: "ingress" }), { code: "not_found", status: 404 }],
+    "413 is too_large": [413, "text/plain", "length limit exceeded", { code: "too_large", status: 413 }],
+    "a redirect is bad_response, and not followed": [307, "text/plain", "", { code: "bad_response" }],
+  };
+  for (const [what, [status, type, body, error]] of Object.entries(answers)) {
+    test(what, async () => {
+      const paths: string[] = [];
+      const server = createServer((request, response) => {
+        paths.push(request.url ?? "");
+        request.resume();
+        response.writeHead(status, { "content-type": type, location: "/elsewhere" }).end(body);
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const address = server.address();
+      const port = typeof address === "object" ? address?.port : 0;
+      await using durable = restate({ name: "p", stages: [same], baseUrl: `http://127.0.0.1:${port}`, apiKey: key });
+      const thrown: unknown = await durable.run("private", { id: "r" }).collect().catch((reason: unknown) => reason);
+      expect(thrown).toMatchObject({ ...error, service: "restate" });
+      expect(inspect(thrown, { depth: 9 })).not.toMatch(/canary|private/);
+      expect(paths).toEqual(["/p/r%2F0/batch/send"]);
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    });
+  }
 });
 
 test("no batch of a durable run is known elsewhere", async () => {
