@@ -1,4 +1,6 @@
+import { Socket } from "node:net";
 import { inspect } from "node:util";
+import { type ChannelModel, connect as connectTo } from "amqplib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rabbitmq, type RabbitmqOptions } from "../../src/adapters/rabbitmq/index.ts";
 import { consume, isText, type Part, pipe, text } from "../../src/index.ts";
@@ -134,6 +136,18 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq, at fault", server),
     await expect.poll(() => proxy.open).toBe(0);
   });
 
+  test("of a delivery that went with its reader no copy is made", async () => {
+    const queue = await own.fresh();
+    await queue.send([text("a")]);
+    const controller = new AbortController();
+    const held = await pulled(queue, { signal: controller.signal }).next();
+    controller.abort(new Error("enough"));
+    await expect(held.nack({ counted: false })).rejects.toMatchObject({ code: "closed" });
+    await queue.send([text("b")]);
+    const reader = pulled(queue);
+    expect([(await reader.next()).parts, (await reader.next()).parts]).toMatchObject([[{ text: "a" }], [{ text: "b" }]]);
+  });
+
   test("a connection that is lost before the confirmation is interrupted: the message may be there, and is", async () => {
     const queue = await own.fresh({ url: await proxied() });
     proxy.faults.silent = "down";
@@ -199,5 +213,22 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq, at fault", server),
     await Promise.all([sending, opening]);
     proxy.heal(); // what was silent hears of the end
     await expect.poll(() => proxy.open).toBe(0);
+  });
+
+  test("a socket whose other side is silent is destroyed, not left to its end", async () => {
+    const at = await proxied();
+    const sockets: Socket[] = [];
+    const connect = async (): Promise<ChannelModel> => {
+      const connection = await connectTo(at);
+      sockets.push(Object.assign({ stream: new Socket() }, connection.connection).stream);
+      return connection;
+    };
+    const { name } = await own.fresh();
+    const queue = rabbitmq({ connect, queue: name });
+    await queue.send([text("a")]);
+    await pulled(queue).next();
+    proxy.faults.silent = "both";
+    await queue.close();
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true]);
   });
 });

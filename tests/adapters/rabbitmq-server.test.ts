@@ -32,6 +32,7 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
     const delivery = await reader.next();
     server.ctl("set_vm_memory_high_watermark", "0.000001");
     const first = queue.send([json(2)]); // the broker blocks whoever publishes once it does
+    await expect.poll(() => server.ctl("list_connections", "state", "-q"), { timeout: 20_000 }).toContain("blocked");
     const [enough, controller] = [new Error("enough"), new AbortController()];
     const given = queue.send([json(3)], { signal: controller.signal });
     const waiting = queue.send([json(4)]);
@@ -45,6 +46,9 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
     expect(isSent).toBe(false);
     server.ctl("set_vm_memory_high_watermark", "0.4");
     await Promise.all([first, waiting]);
+    const again = pulled(queue);
+    const left = [await again.next(), await again.next()];
+    expect(left.map(({ parts: [part] }) => part?.kind === "json" && part.value)).toEqual([2, 4]); // what was given up was never sent
   });
 
   test("a broker that is killed and comes back loses nothing of a worker that goes on, and of sends that were confirmed", async () => {
@@ -66,8 +70,7 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
       if (seen.size >= 40) await killed.promise; // those that are out are settled on a connection that is gone
       if (confirmed.size >= 200 && [...confirmed].every((n) => seen.has(n))) all.resolve();
     };
-    const failures: unknown[] = [];
-    await using worker = consume(queue, pipe(), sink, { concurrency: 4, onEvent: (event) => void (event.kind === "source_failed" && failures.push(event.error)) });
+    await using worker = consume(queue, pipe(), sink, { concurrency: 4 });
     await killed.promise;
     const outcome = await queue.send([json(-1)]).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ code: "unavailable", retryable: true });
@@ -83,9 +86,9 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
     await queue.send([json(200)]);
     confirmed.add(200);
     await all.promise;
-    await worker.stop();
-    expect(worker.counters.acked).toBeGreaterThanOrEqual(201 - 40);
     await using after = await ownQueues(server.url);
-    expect(await after.waiting(queue.name)).toBe(0);
+    await expect.poll(() => after.waiting(queue.name), { timeout: 20_000 }).toBe(0); // also what was sent twice
+    await worker.stop();
+    expect(worker.counters.acked).toBeGreaterThanOrEqual(confirmed.size - 40);
   });
 });
