@@ -17,6 +17,9 @@ export { checkedJson, checkedMetadata } from "./core/json-border.ts";
 export { readableParts } from "./core/readable.ts";
 export { essence } from "./core/guards.ts";
 export { endingOf, mimeTypeOfName, unknownMimeType } from "./core/mime-types.ts";
+export { Fifo } from "./core/fifo.ts";
+export { ignore } from "./core/flow.ts";
+export { type Makeup, makeupOf } from "./core/makeup.ts";
 export { noMetadata } from "./core/part.ts";
 export { isTrustedSystem } from "./core/system-brand.ts";
 
@@ -48,6 +51,7 @@ export { grpcFault } from "./wire/grpc-status.ts";
 export { codeOfStatus } from "./wire/http-status.ts";
 export { kafkaFault } from "./wire/kafka-errors.ts";
 export { networkError, type NetworkFault, networkFault } from "./wire/network-errors.ts";
+export { natsFault } from "./wire/nats-errors.ts";
 export { redisFault } from "./wire/redis-errors.ts";
 export { fieldOf, numberOf, textOf } from "./wire/error-fields.ts";
 export { headersIn, type ServiceFault } from "./wire/service-fault.ts";
@@ -64,7 +68,7 @@ export { type CalledTool, calledTool } from "./wire/called-tool.ts";
 export { collect } from "./wire/collect.ts";
 export { type AnswerReader, type ModelProtocol, modelTurn, type Sender, type TurnSettings } from "./wire/model-turn.ts";
 export { type Embed, embedding, type EmbeddingProtocol, type EmbeddingSender, type EmbeddingSettings } from "./wire/embedding.ts";
-export { type JsonProtocol, type JsonQuestion, type JsonSender, type JsonSettings } from "./wire/json-request.ts";
+export { type JsonProtocol, type JsonQuestion, jsonRequest, type JsonSender, type JsonSettings } from "./wire/json-request.ts";
 export { type SseDecoder, sseDecoder, type SseEvent } from "./wire/sse-decoder.ts";
 export { jsonLines } from "./wire/json-lines.ts";
 export { requireWhole } from "./wire/strict-finish.ts";
@@ -86,7 +90,7 @@ export { checkValue, checkValueKey } from "./kinds/key-value.ts";
 export { advanceMarks, checkSteps } from "./kinds/marks.ts";
 
 // Queues: messages written and read, options checked, each delivery settled once.
-export { messageOf, readMessage, writeMessage } from "./kinds/envelope.ts";
+export { messageOf, readMessage, validCorrelationId, validTraceparent, writeMessage } from "./kinds/envelope.ts";
 export { checkOpen, checkSend, settleOnce } from "./kinds/queue.ts";
 export { Watermark } from "./kinds/watermark.ts";
 

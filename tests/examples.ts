@@ -100,7 +100,7 @@ export function programOf(example: Example): string {
 }
 
 /** What the sources of an adapter use that asks for keys, or that connects to a service. */
-const asking = /\b(?:keySource|openExchange|guardedGet|lazyClient)\(/;
+const asking = /\b(?:keySource|openExchange|guardedGet|lazyClient)(?:<\w+>)?\(/;
 const serviceEntries: ReadonlySet<string> = new Set(
   adapters.filter((name) => paths.some((path) => path.startsWith(`adapters/${name}/`) && asking.test(read(path)))).map((name) => `millrace/adapters/${name}`),
 );

@@ -4,7 +4,7 @@ import { memoryKeyValue, memoryQueue } from "../../src/adapters/memory/index.ts"
 import { answerCalls } from "../../src/delivery/answer-calls.ts";
 import { call } from "../../src/delivery/call.ts";
 import { replyHeaders, requestHeaders } from "../../src/delivery/call-headers.ts";
-import { journal } from "../../src/delivery/journal.ts";
+import { journal } from "../../src/kinds/journal.ts";
 import { WaitingCall } from "../../src/delivery/waiting-call.ts";
 import { bytes, each, isText, json, type MillraceError, type Part, type Processor, run, text } from "../../src/index.ts";
 import type { Delivery } from "../../src/kinds/queue.ts";
