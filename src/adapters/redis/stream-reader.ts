@@ -63,8 +63,8 @@ export class StreamReader {
   /** The next message; `undefined` once it is drained. Throws what cannot be helped by waiting, and why it was left. */
   async next(): Promise<Out | undefined> {
     for (;;) {
-      if (this.left !== undefined) throw this.left.error;
-      if (this.drained) return undefined;
+      if (this.left?.error !== undefined) throw this.left.error;
+      if (this.left !== undefined || this.drained) return undefined;
       const out = this.ready.shift();
       if (out !== undefined) {
         if (this.held.get(out.entry.id) !== out) continue; // its lease was over before anybody asked for it

@@ -287,6 +287,20 @@ export function queueContract({ describe, it }: TestRunner, subject: QueueSubjec
       equal(textsIn(await reading(queue).settle(2)).sort(), ["b", "c"], "what is left");
     }, once);
 
+    test("a drain ends a reading that has nothing out, whether it waits for a message or not", async (queue) => {
+      for (const waits of [true, false]) {
+        await send(queue, "a");
+        const [drain, controller] = [new AbortController(), new AbortController()];
+        const reader = reading(queue, { drain: drain.signal, signal: controller.signal });
+        await reader.settle(1);
+        if (waits) reader.raw().catch(() => {}); // heard below
+        await passTime(10);
+        drain.abort();
+        equal((await reader.raw()).done, true, waits ? "the waiting one" : "the idle one");
+        controller.abort();
+      }
+    }, once);
+
     test("is closed twice without harm, ends what waits, and refuses work afterwards", async (queue) => {
       const waiting = failsWith("closed", () => reading(queue).raw(), "a waiting reader");
       await passTime(10);
