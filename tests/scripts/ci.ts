@@ -40,10 +40,12 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/conformance.test.ts", "starts the programs of the matrix; `--runtime` has the others"],
   ["tests/adapters/sdk-schema.test.ts", "reads schemas, which are the same on every runtime"],
   ["tests/kit.test.ts", "reads the sources, which is the same on every runtime"],
+  ["tests/chaos/**", "starts and kills programs of the pinned Node"],
 ];
 
 /** Files that one Node is enough for: what differs is the client and the server, and those are the same. */
-const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector", "postgres*", "tesseract", "weaviate"].map((name) => [
+const brokers = ["kafka", "nats", "rabbitmq", "redis", "restate"] as const;
+const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector*", "postgres*", "remember-killed", "tesseract", "weaviate", ...brokers.map((name) => `${name}*`)].map((name) => [
   `tests/adapters/${name}.test.ts`,
   "starts servers or programs; run on the pinned Node, and on Bun and Deno where they can",
 ]);
@@ -52,6 +54,8 @@ const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector", "po
 const nodeOnly: readonly Exclusion[] = [
   ["tests/adapters/web.test.ts", "names are resolved by the test itself, and only Node's client connects to what a resolver of one's own says"],
   ["tests/adapters/pgvector.test.ts", "starts and stops servers through Node's child processes; the adapter's own logic has no runtime's code"],
+  ...brokers.flatMap((name): Exclusion[] => ["faults", "server", "kill"].map((what) => [`tests/adapters/${name}-${what}.test.ts`, "kills servers and breaks networks, once on the pinned Node"])),
+  ...["postgres-queue-faults", "postgres-queue-server"].map((name): Exclusion => [`tests/adapters/${name}.test.ts`, "kills servers and breaks networks, once on the pinned Node"]),
 ];
 
 /** What the oldest and the pinned Node are enough for. */

@@ -1,0 +1,29 @@
+/**
+ * What the oracle and its workers say to each other.
+ *
+ * @module
+ */
+
+/** How a worker is started. */
+export interface WorkerSettings {
+  readonly broker: string;
+  readonly url: string;
+  readonly name: string;
+  readonly deadName?: string;
+  readonly concurrency: number;
+  readonly maxInFlight: number;
+  /** Milliseconds that each message takes, and that a slow one takes. */
+  readonly workMs: number;
+  readonly slowMs: number;
+  readonly deliveryTimeoutMs: number;
+}
+
+export type FromWorker =
+  | { readonly kind: "ready" }
+  /** -1: what nobody can have sent. */
+  | { readonly kind: "wrote"; readonly ids: readonly number[]; readonly number: number }
+  | { readonly kind: "in flight"; readonly count: number; readonly lost: number }
+  | { readonly kind: "stopped"; readonly ms: number; readonly acked: number; readonly nacked: number; readonly deadLettered: number; readonly abandoned: number }
+  | { readonly kind: "failed"; readonly why: string };
+
+export type ToWorker = { readonly kind: "heard"; readonly number: number } | { readonly kind: "stop"; readonly deadlineMs: number };

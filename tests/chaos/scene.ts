@@ -1,0 +1,88 @@
+/**
+ * What all rows share: messages are sent and worked on while something goes wrong, then the account is made.
+ *
+ * @module
+ */
+import { randomUUID } from "node:crypto";
+import type { Broker } from "./brokers.ts";
+import { Crew } from "./crew.ts";
+import type { WorkerSettings } from "./messages.ts";
+import { type Account, Oracle } from "./oracle.ts";
+import type { Kind } from "./payload.ts";
+import { sendAll } from "./senders.ts";
+
+/** Milliseconds without anything written after which what is missing is lost. */
+const patienceMs = 60_000;
+/** Milliseconds in which a fresh message has to get through afterwards. */
+const freshMs = 10_000;
+const workers = 2;
+
+/** What is done, and with what. */
+export interface Scene {
+  readonly broker: Broker;
+  /** Where senders and workers find the broker: itself, or a proxy. */
+  readonly url: string;
+  readonly messages: number;
+  readonly kindOf?: (id: number) => Kind;
+  /** Messages that are never written, since they are bad. */
+  readonly unwritten?: number;
+  readonly settings?: Partial<WorkerSettings>;
+}
+
+/** What can be done while a scene is played. */
+export interface Stage {
+  readonly crew: Crew;
+  readonly oracle: Oracle;
+  readonly name: string;
+  /** Resolves when this share of the messages was written; also when nothing moves any more. */
+  reached(share: number): Promise<void>;
+}
+
+/** How it went. */
+export interface Played extends Account {
+  readonly seconds: number;
+  readonly crew: Crew;
+  readonly oracle: Oracle;
+  readonly name: string;
+  readonly complaints: readonly string[];
+}
+
+export const maxInFlight = 100;
+
+/** Plays a scene. */
+export async function play({ broker, url, messages, kindOf, unwritten = 0, settings }: Scene, during: (stage: Stage) => Promise<void>): Promise<Played> {
+  const name = `chaos-${randomUUID().slice(0, 8)}`;
+  await broker.setup(url, name);
+  const oracle = new Oracle();
+  const base = { broker: broker.service, url, name, concurrency: 50, maxInFlight, workMs: 5, slowMs: 1_000, deliveryTimeoutMs: 20_000 };
+  const crew = new Crew(oracle, { ...base, ...settings });
+  const start = performance.now();
+  const reached = async (share: number): Promise<void> => {
+    let since = performance.now();
+    for (let before = oracle.done; oracle.done < (messages - unwritten) * share && performance.now() - since < patienceMs; ) {
+      await oracle.news(500);
+      if (oracle.done > before) since = performance.now();
+      before = oracle.done;
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: workers }, () => crew.hire()));
+    await Promise.all([sendAll(oracle, () => broker.queue(url, name), 0, messages, kindOf), during({ crew, oracle, name, reached })]);
+    await reached(1);
+    const seconds = (performance.now() - start) / 1_000;
+    const account = oracle.account();
+    const complaints = [...crew.failures];
+    if (!(await fresh(oracle, broker, url, name, messages))) complaints.push(`a fresh message did not get through within ${freshMs / 1_000} s`);
+    await crew.stop(5_000);
+    return { ...account, lost: account.lost - unwritten, seconds, crew, oracle, name, complaints: [...complaints, ...crew.failures.slice(complaints.length)] };
+  } finally {
+    await crew.dismiss();
+  }
+}
+
+async function fresh(oracle: Oracle, broker: Broker, url: string, name: string, id: number): Promise<boolean> {
+  const until = performance.now() + freshMs;
+  await sendAll(oracle, () => broker.queue(url, name), id, 1);
+  while (!oracle.wrote(id) && performance.now() < until) await oracle.news(100);
+  return oracle.wrote(id);
+}

@@ -1,0 +1,43 @@
+/**
+ * Ten senders at once, which send until each message is confirmed.
+ *
+ * @module
+ */
+import type { Queue } from "../../src/index.ts";
+import { type Kind, payload } from "./payload.ts";
+import type { Oracle } from "./oracle.ts";
+
+const senders = 10;
+/** Unconfirmed sends of each. */
+const windowSize = 20;
+
+/** Sends messages `first` up to `first + count`. What was not confirmed is sent again under the same id, as long as it takes. */
+export async function sendAll(oracle: Oracle, open: () => Queue, first: number, count: number, kindOf: (id: number) => Kind = () => "plain"): Promise<void> {
+  let next = first;
+  const one = async (queue: Queue): Promise<void> => {
+    while (next < first + count) {
+      const id = next;
+      next += 1;
+      oracle.begins(id);
+      await confirmed(queue, id, kindOf(id));
+      oracle.owes(id);
+    }
+  };
+  await Promise.all(
+    Array.from({ length: senders }, async () => {
+      await using queue = open();
+      await Promise.all(Array.from({ length: windowSize }, () => one(queue)));
+    }),
+  );
+}
+
+async function confirmed(queue: Queue, id: number, kind: Kind): Promise<void> {
+  for (;;) {
+    try {
+      await queue.send(payload(id, kind), { id: `m-${id}`, ...(queue.lacks.keys === undefined ? { key: `k${id % 64}` } : {}) });
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100)); // the broker may be dead just now
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * One worker, in a process that may be killed at any moment: it says what it writes, and goes on when that was heard.
+ *
+ * @module
+ */
+import { consume, each, type Part } from "../../src/index.ts";
+import { brokerOf } from "./brokers.ts";
+import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
+import { readPayload } from "./payload.ts";
+
+const settings = JSON.parse(process.argv[2] ?? "{}") as WorkerSettings;
+const { broker, url, name, deadName, concurrency, maxInFlight, workMs, slowMs, deliveryTimeoutMs } = settings;
+const { queue: open } = brokerOf(broker);
+const queue = open(url, name);
+const dead = deadName === undefined ? undefined : open(url, deadName);
+
+const say = (message: FromWorker): void => void process.send?.(message);
+/** Written in this turn, and not said yet; said together, since a message between processes costs more than what is in it. */
+let batch: { readonly id: number | undefined; readonly heard: () => void }[] = [];
+const saying = new Map<number, () => void>();
+let said = 0;
+
+function write(id: number | undefined): Promise<void> {
+  return new Promise((heard) => {
+    batch.push({ id, heard });
+    if (batch.length > 1) return;
+    setImmediate(() => {
+      const all = batch;
+      batch = [];
+      said += 1;
+      saying.set(said, () => {
+        for (const one of all) one.heard();
+      });
+      say({ kind: "wrote", ids: all.map(({ id }) => id ?? -1), number: said });
+    });
+  });
+}
+
+const work = each(async (part: Part, { signal }) => {
+  const read = readPayload([part]);
+  if (read?.kind === "poison") JSON.parse("{"); // as a stage that cannot take it
+  await new Promise((resolve) => setTimeout(resolve, read?.kind === "slow" ? slowMs : workMs));
+  if (read?.kind === "stuck" && !seenStuck.has(read.id)) {
+    seenStuck.add(read.id);
+    await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
+  }
+  return part;
+});
+/** A stuck message hangs once in each process. */
+const seenStuck = new Set<number>();
+
+const worker = consume(queue, work, (part) => write(readPayload([part])?.id), {
+  concurrency,
+  maxInFlight,
+  baseMs: 50,
+  maxMs: 500,
+  maxDeliveries: 3,
+  errorBudget: false,
+  deliveryTimeoutMs,
+  ...(dead === undefined ? {} : { deadLetter: dead }),
+  onEvent: ({ kind }) => void (kind === "lost" && (lost += 1)),
+});
+let lost = 0;
+const watch = setInterval(() => say({ kind: "in flight", count: worker.counters.inFlight, lost }), 10);
+
+process.on("message", (message: ToWorker) => {
+  if (message.kind === "heard") {
+    saying.get(message.number)?.();
+    saying.delete(message.number);
+  } else {
+    const start = performance.now();
+    void worker.stop({ deadlineMs: message.deadlineMs }).then(async (result) => {
+      say({ kind: "stopped", ms: performance.now() - start, ...result });
+      clearInterval(watch);
+      await queue.close();
+      await dead?.close();
+      process.disconnect();
+    });
+  }
+});
+worker.finished.catch((error: unknown) => say({ kind: "failed", why: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
+say({ kind: "ready" });
