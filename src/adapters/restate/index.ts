@@ -92,16 +92,12 @@ export function restate(options: RestateOptions): Durable {
   });
   const driver = (id: string): Processor => driven({ pipeline: pipeline.name, ingress: engine, cut: { ...cut, run: id }, ahead, life, behind });
   const within = async <T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    const stop = new AbortController();
-    const abort = (): void => stop.abort(signal?.reason);
-    const leave = life.enter((reason) => stop.abort(reason));
+    const call = life.begin(signal);
     try {
-      signal?.throwIfAborted();
-      signal?.addEventListener("abort", abort, { once: true });
-      return await work(stop.signal);
+      call.signal.throwIfAborted();
+      return await work(call.signal);
     } finally {
-      signal?.removeEventListener("abort", abort);
-      leave();
+      call.leave();
     }
   };
 
