@@ -1,14 +1,14 @@
 /**
  * `npm run chaos`: every broker, and everything that can go wrong with it.
  *
- * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,broker,network,messages,stop`; `--messages=100000` is the size of the rows that kill; `--write` puts the table into
+ * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,effects,broker,network,messages,stop`; `--messages=100000` is the size of the rows that kill; `--write` puts the table into
  * the README. A broker that cannot be started is a failure, unless it is left out by name.
  *
  * @module
  */
 import { openHost } from "../services/host.ts";
 import { brokerOf, brokers } from "./brokers.ts";
-import { badMessages, brokerKilled, comingAndGoing, networkBroken, type RowResult, workersKilled } from "./rows.ts";
+import { badMessages, brokerKilled, comingAndGoing, effectsOnce, networkBroken, type RowResult, workersKilled } from "./rows.ts";
 import { type BrokerResult, line, writeTable } from "./table.ts";
 
 const option = (name: string): string | undefined => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -21,7 +21,7 @@ const chosen = brokers.filter(({ service }) => (only.length === 0 || only.includ
 for (const name of [...only, ...without]) brokerOf(name); // throws for one that is none
 if (!Number.isSafeInteger(messages) || messages < 1_000) throw new Error(`--messages takes a whole number from 1000 on, got ${option("messages")}`);
 
-const rows = { kill: workersKilled, broker: brokerKilled, network: networkBroken, messages: badMessages, stop: comingAndGoing };
+const rows = { kill: workersKilled, effects: effectsOnce, broker: brokerKilled, network: networkBroken, messages: badMessages, stop: comingAndGoing };
 const played = Object.entries(rows).filter(([name]) => (option("rows") ?? name).split(",").includes(name));
 const host = openHost();
 const results: BrokerResult[] = [];

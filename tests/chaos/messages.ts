@@ -16,6 +16,8 @@ export interface WorkerSettings {
   readonly workMs: number;
   readonly slowMs: number;
   readonly deliveryTimeoutMs: number;
+  /** A Postgres with a table `effects`, to which everything is written in one transaction with the id of the message. */
+  readonly effectsUrl?: string;
 }
 
 export type FromWorker =

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { isMillraceError } from "../../src/index.ts";
+import { postgres } from "../../src/adapters/postgres/index.ts";
+import { isMillraceError, sqlSink } from "../../src/index.ts";
 import type { Host } from "../services/host.ts";
 import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
+import { startPostgres } from "../services/postgres.ts";
 import type { Broker, Server } from "./brokers.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { type Kind, payload } from "./payload.ts";
@@ -53,6 +55,25 @@ export async function workersKilled({ broker, server, messages, workMs = 5 }: Pi
     ...(played.duplicates > bound ? [`${played.duplicates} duplicates, more than ${bound}`] : []),
     ...(idleKills > kills / 10 ? [`${idleKills} of ${kills} kills found nothing in flight: shows nothing`] : []),
   ]);
+}
+
+/** Workers are killed whose effects are in one transaction with the id of the message: what comes twice is done once. */
+export async function effectsOnce({ broker, server, host, messages }: Given, kills = 5): Promise<RowResult> {
+  const count = Math.ceil(messages / 5);
+  const database = broker.service === "postgres" ? server : await startPostgres(host);
+  await using sql = postgres({ connectionString: database.url });
+  await sql.execute({ text: "create table effects (id bigint not null)" });
+  await sqlSink(sql, { inbox: "effects_inbox", write: async () => {} }).setup();
+  const played = await play({ broker, url: server.url, messages: count, settings: { effectsUrl: database.url } }, async ({ crew, reached }) => {
+    for (let kill = 1; kill <= kills; kill += 1) {
+      await reached(kill / (kills + 1));
+      await crew.kill();
+    }
+  });
+  const { rows: [done] } = await sql.execute({ text: "select count(*)::int as rows, count(distinct id)::int as ids from effects where id between 0 and $1", values: [count - 1] });
+  const [rows, ids] = [Number(done?.["rows"]), Number(done?.["ids"])];
+  const attempts = `${played.duplicates} messages were worked on again, and done once`;
+  return result(`worker killed ${kills} times, effects with ids in one transaction`, count, { ...played, lost: count - ids, duplicates: rows - ids }, attempts, rows === ids ? [] : [`${rows - ids} effects happened twice`]);
 }
 
 /** The broker is killed and started again. */

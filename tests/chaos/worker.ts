@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { consume, each, type Part } from "../../src/index.ts";
+import { postgres } from "../../src/adapters/postgres/index.ts";
+import { consume, each, type Part, type SinkLike, sqlSink } from "../../src/index.ts";
 import { brokerOf } from "./brokers.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
 import { readPayload } from "./payload.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as WorkerSettings;
-const { broker, url, name, deadName, concurrency, maxInFlight, workMs, slowMs, deliveryTimeoutMs } = settings;
+const { broker, url, name, deadName, concurrency, maxInFlight, workMs, slowMs, deliveryTimeoutMs, effectsUrl } = settings;
 const { queue: open } = brokerOf(broker);
 const queue = open(url, name);
 const dead = deadName === undefined ? undefined : open(url, deadName);
@@ -49,7 +50,22 @@ const work = each(async (part: Part, { signal }) => {
 /** A stuck message hangs once in each process. */
 const seenStuck = new Set<number>();
 
-const worker = consume(queue, work, (part) => write(readPayload([part])?.id), {
+/** Rows that are there once, whoever was killed when; a message that was sent again under its id is the same one. */
+const effects = effectsUrl === undefined ? undefined : postgres({ connectionString: effectsUrl });
+const sink: SinkLike =
+  effects === undefined
+    ? (part) => write(readPayload([part])?.id)
+    : sqlSink(effects, {
+        inbox: "effects_inbox",
+        id: ({ messageId = "" }) => messageId,
+        async write(session, part) {
+          const id = readPayload([part])?.id;
+          await session.execute({ text: "insert into effects (id) values ($1)", values: [id ?? -1] });
+          await write(id);
+        },
+      });
+
+const worker = consume(queue, work, sink, {
   concurrency,
   maxInFlight,
   baseMs: 50,
@@ -74,6 +90,7 @@ process.on("message", (message: ToWorker) => {
       clearInterval(watch);
       await queue.close();
       await dead?.close();
+      await effects?.close();
       process.disconnect();
     });
   }
