@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const copied = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json", "vitest.config.ts", "README.md", "CHANGELOG.md", "src"].concat(
-  ["setup.ts", "services.ts", "services", "programs.ts", "layout.test.ts", "package.test.ts", "readme.test.ts", "kit.test.ts"].map((name) => `tests/${name}`),
+  ["setup.ts", "services.ts", "services", "programs.ts", "layout.test.ts", "package.test.ts", "readme.test.ts", "kit.test.ts", "scripts/side-folder.ts"].map((name) => `tests/${name}`),
 );
 
 /** An analyser with options, errors and a limit, as short as one can be. */

@@ -303,7 +303,7 @@ describe("files that were written here", () => {
       await exited;
       expect(await versionOf(path)).toBeGreaterThanOrEqual(before + round + 1);
     }
-  }, 60_000);
+  }, 120_000);
 
   /** The one version that all records of a file are of; throws when they are of several. */
   async function versionOf(path: string): Promise<number> {

@@ -31,16 +31,16 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     proxy = await faultProxy(behind);
     place = { port: await freePort(), directory: host.directory("kafka"), proxied: { port: behind, through: proxy.port } };
     server = await startKafka(host, place);
-  }, 70_000);
+  }, 120_000);
   afterEach(async () => {
     proxy.heal();
     for (const queue of queues.splice(0)) await queue.close();
     await until(() => proxy.open === 0); // each connection is closed, as the broker sees it
-  }, 30_000);
+  }, 120_000);
   afterAll(async () => {
     await proxy[Symbol.asyncDispose]();
     await host.close();
-  }, 30_000);
+  }, 120_000);
 
   /** A queue behind the proxy, on a topic of its own. */
   const open = async (options: Partial<KafkaOptions> = {}): Promise<Queue> => {

@@ -68,7 +68,7 @@ describe("a server that is a program", () => {
     const { read } = await called(mcpTools({ ...program("--stubborn"), env: { MCP_TEST_LOG: log } }), call("where"));
     expect(isThere(pidIn(read))).toBe(false);
     expect(await logged(log)).toEqual(["asked to end"]);
-  }, 20_000);
+  }, 120_000);
 
   test("it gets the variables that are named and few others", async () => {
     process.env.MCP_TEST_SECRET = "not for strangers";

@@ -19,7 +19,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     host = openHost();
     server = await startNats(host);
     proxy = await faultProxy(server.port);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await proxy?.[Symbol.asyncDispose]();
     await host?.close();
@@ -66,7 +66,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await sending;
     await complete(seen, all);
     await stop();
-  }, 30_000);
+  }, 120_000);
 
   test("connections that are cut come back, and what was out is settled or comes again", async () => {
     const queue = await opened({ leaseMs: 2_000 });
@@ -82,7 +82,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await complete(seen, all);
     expect(proxy.connections - before).toBeLessThan(10);
     await stop();
-  }, 30_000);
+  }, 120_000);
 
   test("while connections are refused it tries fewer than five times a second, and is back when they are not", async () => {
     const queue = await opened();
@@ -99,7 +99,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await sendAll(queue, ["after"]);
     await complete(seen, ["before", "after"]);
     await stop();
-  }, 30_000);
+  }, 120_000);
 
   test("a connection on which nothing comes any more is given up, and another takes its place", async () => {
     const queue = await opened();
@@ -113,7 +113,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await sendAll(queue, ["after"]);
     await complete(seen, ["before", "after"]);
     await stop();
-  }, 30_000);
+  }, 120_000);
 
   test("a send whose answer is lost is interrupted, and the same id again finds out that it was stored", async () => {
     const queue = await opened();

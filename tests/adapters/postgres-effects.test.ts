@@ -156,7 +156,7 @@ describe.skipIf(server.skip !== undefined)(titled("effects in Postgres", server)
     }
     expect([kills, twice > 0]).toEqual([killings, true]); // killed in the midst of messages, or nothing is shown
     expect(await database.query("select count(*)::integer as rows, count(distinct n)::integer as messages from killed_effects")).toEqual([{ rows: messages, messages }]);
-  }, 60_000);
+  }, 120_000);
 
   test("each as a pipeline that fails now and then writes what it gives once", async () => {
     await using queue = postgresQueue({ connectionString: database.url, table: "shaky" });

@@ -36,7 +36,7 @@ describe("postgres on PGlite", () => {
   let client: PGlite;
   beforeAll(async () => {
     client = await PGlite.create();
-  }, 60_000);
+  }, 120_000);
   afterAll(() => client.close());
 
   test("whoever waits too long for the one connection gets unavailable, and whoever has it goes on", async () => {

@@ -16,7 +16,7 @@ describe.skipIf(notOurs !== undefined)(titled("postgresQueue, its server killed"
   beforeAll(async () => {
     host = openHost();
     server = await startPostgres(host);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => host?.close());
   const restart = async (): Promise<void> => {
     const ended = once(server.process.child, "exit");
@@ -57,5 +57,5 @@ describe.skipIf(notOurs !== undefined)(titled("postgresQueue, its server killed"
     for (const code of errors) expect(["unavailable", "interrupted"]).toContain(code);
     await worker.stop({ deadlineMs: 1_000 });
     await queue.close();
-  }, 60_000);
+  }, 120_000);
 });

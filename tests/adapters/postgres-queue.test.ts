@@ -17,7 +17,7 @@ describe("postgresQueue on PGlite", () => {
   let client: PGlite;
   beforeAll(async () => {
     client = await PGlite.create();
-  }, 60_000);
+  }, 120_000);
   afterAll(() => client.close());
   queueContract({ describe, it }, {
     name: "postgres on PGlite",

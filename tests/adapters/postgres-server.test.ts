@@ -25,7 +25,7 @@ describe.skipIf(notOurs !== undefined)(titled("postgres, its server killed", not
   beforeAll(async () => {
     host = openHost();
     server = await startPostgres(host);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => host?.close());
 
   /** Kills it as a power cut would, and starts it again on its data. */
@@ -62,7 +62,7 @@ describe.skipIf(notOurs !== undefined)(titled("postgres, its server killed", not
     expect(seen).toBeLessThan(1_200);
     expect((await sql.execute({ text: "select count(*)::integer as n from numbers" })).rows).toEqual([{ n: 50_000 }]);
     await sql.close();
-  }, 60_000);
+  }, 120_000);
 
   /** Stores 2,000 numbers in batches of 100; when half of them are stored the server is killed. */
   const storedAround = async (table: string): Promise<{ readonly handed: number; readonly rows: number; readonly error: unknown }> => {
@@ -89,14 +89,14 @@ describe.skipIf(notOurs !== undefined)(titled("postgres, its server killed", not
     await sql.execute({ text: "create trigger waits before insert on within for each row when (new.words = '1050') execute function wait()" });
     await sql.close();
     expect(await storedAround("within")).toMatchObject({ handed: 1_000, rows: 1_000, error: { code: "unavailable" } });
-  }, 60_000);
+  }, 120_000);
 
   test("killed between two batches, the run does not notice", async () => {
     const sql = postgres({ connectionString: server.url });
     await sql.execute({ text: "create table betweens (words text)" });
     await sql.close();
     expect(await storedAround("betweens")).toEqual({ handed: 2_000, rows: 2_000, error: undefined });
-  }, 60_000);
+  }, 120_000);
 });
 
 /** Certificates made for this run: none in the repository that will have expired. */

@@ -15,7 +15,7 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
     host = openHost();
     server = await startRabbitmq(host);
     own = await ownQueues(server.url);
-  }, 90_000);
+  }, 120_000);
   afterAll(async () => {
     try {
       await own?.[Symbol.asyncDispose]();
@@ -23,7 +23,7 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
       // its own connection died with the broker
     }
     await host?.close();
-  }, 60_000);
+  }, 120_000);
 
   test("while the broker is short of memory a send waits, also for its signal, and readers go on", async () => {
     const queue = await own.fresh();

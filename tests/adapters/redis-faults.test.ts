@@ -76,7 +76,7 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
       await eventually(() => missing(owed, done).length === 0);
       expect([...done.values()].filter((times) => times > 1).length).toBeLessThanOrEqual(2 * 50 + worker.counters.lost);
       await worker.stop();
-    }), 30_000);
+    }), 120_000);
 
   test("connections that are cut, silent for one side or refused lose nothing; the worker comes back in no hurry, and soon", () =>
     withServer(async (own, _, proxy) => {
@@ -113,7 +113,7 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
       await worker.stop();
       await queue.close();
       await eventually(() => proxy.open === 0);
-    }), 30_000);
+    }), 120_000);
 
   test("a server that takes no writes is unavailable: full, or a replica", () =>
     withServer(async (own) => {
@@ -127,7 +127,7 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
         await askRedis(own.port, off);
         await queue.send([text("x")]);
       }
-    }), 30_000);
+    }), 120_000);
 
   test("a value that was confirmed is there after the server was killed", () =>
     withServer(async (own, again) => {
@@ -139,5 +139,5 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
       await again();
       await eventually(async () => (await store.get("x").catch(() => undefined)) !== undefined);
       expect((await store.advance("x", {})).aheadMs["a"]).toBeGreaterThan(3_500_000);
-    }), 30_000);
+    }), 120_000);
 });

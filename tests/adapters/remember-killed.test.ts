@@ -102,7 +102,7 @@ describe.skipIf(postgres.skip !== undefined)(titled("on Postgres", postgres), ()
   test("pgvector, which swaps in one", async () => {
     await using database = await ownDatabase(postgres.url ?? "");
     await killedAndRepaired("pgvector", database.url, 3);
-  }, 90_000);
+  }, 120_000);
 
   test("pgvector keeps the old content when the process is killed between the deletion and the insertion", async () => {
     await using database = await ownDatabase(postgres.url ?? "");
@@ -125,5 +125,5 @@ describe.skipIf(postgres.skip !== undefined)(titled("on Postgres", postgres), ()
     await other.end();
     await vi.waitFor(async () => expect(await writers(database)).toBe(0), { timeout: 20_000 });
     expect((await found(store)).versions).toEqual({ s0: 1, s1: 1, s2: 1, s3: 1, s4: 1 });
-  }, 60_000);
+  }, 120_000);
 });

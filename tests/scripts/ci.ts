@@ -43,26 +43,19 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/chaos/**", "starts and kills programs of the pinned Node"],
 ];
 
-/** Files that one Node is enough for: what differs is the client and the server, and those are the same. */
-const brokers = ["kafka", "nats", "rabbitmq", "redis", "restate"] as const;
-const pinnedNode: readonly Exclusion[] = ["chroma", "mcp-stdio", "pgvector*", "postgres*", "remember-killed", "tesseract", "weaviate", ...brokers.map((name) => `${name}*`)].map((name) => [
-  `tests/adapters/${name}.test.ts`,
-  "starts servers or programs; run on the pinned Node, and on Bun and Deno where they can",
-]);
+/** Files that one Node is enough for. */
+const pinnedNode: readonly Exclusion[] = [["tests/adapters/**", "clients and servers are the same on every Node; the pinned one asks them"]];
 
-/** Files that need what only Node has. */
+const killing = ["kafka-faults", "nats-faults", "postgres-queue-faults", "postgres-queue-server", "rabbitmq-faults", "rabbitmq-server", "redis-faults", "restate-kill", "remember-killed"];
+
+/** Files that need what only Node has, or are enough on it. */
 const nodeOnly: readonly Exclusion[] = [
   ["tests/adapters/web.test.ts", "names are resolved by the test itself, and only Node's client connects to what a resolver of one's own says"],
   ["tests/adapters/pgvector.test.ts", "starts and stops servers through Node's child processes; the adapter's own logic has no runtime's code"],
-  ...brokers.flatMap((name): Exclusion[] => ["faults", "server", "kill"].map((what) => [`tests/adapters/${name}-${what}.test.ts`, "kills servers and breaks networks, once on the pinned Node"])),
-  ...["postgres-queue-faults", "postgres-queue-server"].map((name): Exclusion => [`tests/adapters/${name}.test.ts`, "kills servers and breaks networks, once on the pinned Node"]),
+  ...killing.map((name): Exclusion => [`tests/adapters/${name}.test.ts`, "kills servers and breaks networks; run on the pinned Node"]),
 ];
 
-/** What the oldest and the pinned Node are enough for. */
-const notOnNewest: readonly Exclusion[] = [["tests/adapters/**", "asks the same clients and servers as on the other two"]];
-
 function exclusions({ name }: Runtime): readonly Exclusion[] {
-  if (name === "node26") return [...onceOnly, ...notOnNewest];
   return [...onceOnly, ...(name.startsWith("node") ? pinnedNode : nodeOnly)];
 }
 
