@@ -15,6 +15,8 @@ export interface Args {
   readonly ask: "shipped" | "given" | "prompt" | "none";
   /** Forget what is stored of the target, and read it all again. */
   readonly fresh: boolean;
+  /** So many processes do it, 0: those that were started elsewhere. Without it this process does. */
+  readonly workers?: number | undefined;
 }
 
 export const help = `Takes documents in, and answers questions about them.
@@ -28,6 +30,8 @@ Options
   --prompt         read questions from the terminal, a line each
   --no-ask         take documents in, and answer nothing
   --fresh          read everything again, also what has not changed
+  --workers N      let N processes take documents in, handed out by a queue in DATABASE_URL; with 0, those that were
+                   started elsewhere: node --conditions=millrace-source samples/intake/worker.ts FOLDER|FILE|GLOB
   --data FOLDER    where the embedded database lives (default: .cache/intake)
   --help           this text
 
@@ -39,6 +43,9 @@ Environment
 
 Exit codes
   0 done, unreadable documents included; 1 failed; 2 called wrongly; 130 interrupted`;
+
+/** Each loads the embedding model for itself. */
+const maxWorkers = 64;
 
 /** A call that makes no sense. */
 export class UsageError extends Error {}
@@ -54,7 +61,13 @@ export function readArgs(argv: readonly string[], inbox: string, data: string): 
   const [target = inbox] = positionals;
   const otherwise = positionals.length === 0 ? "shipped" : "prompt";
   const ask = values["no-ask"] === true ? "none" : questions.length > 0 ? "given" : values.prompt === true ? "prompt" : otherwise;
-  return { target, questions, data: values.data ?? data, ask, fresh: values.fresh ?? false };
+  return { target, questions, data: values.data ?? data, ask, fresh: values.fresh ?? false, workers: workersOf(values.workers) };
+}
+
+function workersOf(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (!/^\d+$/.test(given) || Number(given) > maxWorkers) throw new UsageError(`--workers needs a whole number from 0 to ${maxWorkers}, got ${given}`);
+  return Number(given);
 }
 
 function parse(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>> {
@@ -71,5 +84,6 @@ const options = {
   "no-ask": { type: "boolean" },
   fresh: { type: "boolean" },
   data: { type: "string" },
+  workers: { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;

@@ -16,23 +16,18 @@ export interface Database extends AsyncDisposable {
 
 /** What it is, for people. */
 export function databaseName(folder: string): string {
-  const url = address();
+  const url = databaseUrl();
   return url === undefined ? `an embedded Postgres in ${relative(process.cwd(), folder) || "."}` : `Postgres at ${new URL(url).host}`;
 }
 
 /** Opens it, and makes the table if there is none. */
 export async function openDatabase(folder: string, dimensions: number): Promise<Database> {
-  const table = { table: "millrace_intake", dimensions, language: "english" };
-  const url = address();
-  if (url !== undefined) {
-    const store = pgvector({ connectionString: url, ...table });
-    await store.setup();
-    return { store, [Symbol.asyncDispose]: () => store.close() };
-  }
+  const url = databaseUrl();
+  if (url !== undefined) return openServer(url, dimensions);
   const unlock = await lock(folder);
   try {
     const client = await embedded(join(folder, "pgdata"));
-    const store = pgvector({ client, ...table });
+    const store = pgvector({ client, ...tableOf(dimensions) });
     await store.setup();
     return {
       store,
@@ -48,8 +43,20 @@ export async function openDatabase(folder: string, dimensions: number): Promise<
   }
 }
 
-function address(): string | undefined {
+/** Opens the one of a server, and makes the table if there is none. */
+export async function openServer(connectionString: string, dimensions: number): Promise<Database> {
+  const store = pgvector({ connectionString, ...tableOf(dimensions) });
+  await store.setup();
+  return { store, [Symbol.asyncDispose]: () => store.close() };
+}
+
+/** Of a server, if one was named. */
+export function databaseUrl(): string | undefined {
   return process.env["DATABASE_URL"] || undefined;
+}
+
+function tableOf(dimensions: number): { readonly table: string; readonly dimensions: number; readonly language: string } {
+  return { table: "millrace_intake", dimensions, language: "english" };
 }
 
 /** A cluster that was killed while it was being made is made anew; a later kill is mended by Postgres itself. */

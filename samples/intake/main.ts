@@ -9,13 +9,15 @@ import { localEmbedder } from "millrace/adapters/local-embedder";
 import { abortOnInterrupt, terminalInput, terminalOutput } from "millrace/adapters/terminal";
 import { answer } from "./answer.ts";
 import { type Args, help, readArgs, UsageError } from "./args.ts";
-import { databaseName, openDatabase } from "./database.ts";
+import { databaseName, databaseUrl, openDatabase } from "./database.ts";
 import { openAnswerer } from "./model.ts";
 import { placeOf } from "./passages.ts";
 import shipped from "./questions.json" with { type: "json" };
-import { report } from "./report.ts";
-import { takeIn } from "./take-in.ts";
-import { findTarget } from "./target.ts";
+import { report, type Totals } from "./report.ts";
+import { type TakeIn, takeIn } from "./take-in.ts";
+import { findTarget, type Target } from "./target.ts";
+import { openWorkQueue } from "./work-queue.ts";
+import { startWorkers } from "./worker-processes.ts";
 
 const here = import.meta.dirname;
 /** What is still open after an interrupt gets this long to close. */
@@ -36,15 +38,29 @@ try {
 }
 
 async function main(args: Args): Promise<void> {
-  const { data, fresh } = args;
+  const { data, fresh, workers: count } = args;
+  const url = databaseUrl();
+  if (count !== undefined && url === undefined) throw new UsageError("--workers needs DATABASE_URL: a Postgres with pgvector, which all of them reach");
   const target = await findTarget(args.target);
   console.log(`Taking ${relative(process.cwd(), args.target) || "."} into ${databaseName(data)}\n`);
   await using embedder = localEmbedder();
   await using database = await openDatabase(data, embedder.dimensions);
   signal.throwIfAborted();
   const store = namespaced(database.store, target.name);
-  console.log(report(await takeIn(target, { store, embedder, data, fresh, signal, progress: process.stderr })));
+  const about = { store, embedder, data, fresh, signal, progress: process.stderr };
+  const alone = count === undefined || url === undefined;
+  console.log(report(await (alone ? takeIn(target, about) : takeInByWorkers(target, about, { given: args.target, count, url }))));
   if (args.ask !== "none") await askAll(args, store, embedder);
+}
+
+/** The same by workers, which end with it. */
+async function takeInByWorkers(target: Target, about: TakeIn, { given, count, url }: { readonly given: string; readonly count: number; readonly url: string }): Promise<Totals> {
+  await using queue = await openWorkQueue(url, target.name);
+  await using processes = startWorkers(given, count);
+  console.log(count === 0 ? "Waiting for workers that were started elsewhere\n" : `Workers: ${processes.pids.join(", ")}\n`);
+  const totals = await takeIn(target, { ...about, workers: { queue, signal: processes.signal } });
+  if (processes.lost.length > 0) console.log(`Lost workers: ${processes.lost.join(", ")}\n`);
+  return totals;
 }
 
 async function askAll({ ask, questions }: Args, store: VectorStore, embedder: Embedder): Promise<void> {

@@ -7,7 +7,8 @@ import { availableParallelism } from "node:os";
 import { type Embedder, forget, pipe, run, type VectorStore } from "millrace";
 import { readFiles } from "millrace/adapters/files";
 import { tesseract } from "millrace/adapters/tesseract";
-import { ingest, pathOf } from "./ingest.ts";
+import { handOut, type Workers } from "./hand-out.ts";
+import { ingest, type Ingested, pathOf } from "./ingest.ts";
 import { knownFiles } from "./known-files.ts";
 import { progress, type ProgressOutput } from "./progress.ts";
 import type { Stage } from "./read.ts";
@@ -22,12 +23,14 @@ export interface TakeIn {
   readonly data: string;
   /** Forget everything first. */
   readonly fresh: boolean;
+  /** Who does it. @default this process */
+  readonly workers?: Workers | undefined;
   readonly signal: AbortSignal;
   readonly progress: ProgressOutput;
 }
 
 /** Takes the files in; on an abort what was done so far stays. */
-export async function takeIn({ root, pattern, name }: Target, { store, embedder, data, fresh, signal, progress: output }: TakeIn): Promise<Totals> {
+export async function takeIn({ root, pattern, name }: Target, { store, embedder, data, fresh, workers, signal, progress: output }: TakeIn): Promise<Totals> {
   const start = performance.now();
   const known = await knownFiles(data, name);
   const files = await run(pipe(), readFiles({ root, pattern, as: "uri" }), { signal }).collect();
@@ -37,10 +40,13 @@ export async function takeIn({ root, pattern, name }: Target, { store, embedder,
 
   const bars = progress<Stage>(["files", "pages", "chunks", "stored"], output);
   bars.total("files", files.length);
-  const concurrency = Math.min(4, availableParallelism());
-  try {
+  const ingestHere = async (): Promise<Ingested> => {
+    const concurrency = Math.min(4, availableParallelism());
     await using ocr = tesseract({ workers: concurrency });
-    const ingested = await ingest(files, { root, store, embedder, ocr, concurrency, signal, count: bars.count });
+    return await ingest(files, { root, store, embedder, ocr, concurrency, signal, count: bars.count });
+  };
+  try {
+    const ingested = await (workers === undefined ? ingestHere() : handOut(files, { root, store, workers, signal, count: bars.count }));
     await known.keep(paths);
     return { ...ingested, counts: bars.counts, removed: gone.length, seconds: (performance.now() - start) / 1_000 };
   } finally {
