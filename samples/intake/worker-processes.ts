@@ -26,7 +26,8 @@ export function startWorkers(target: string, count: number): WorkerProcesses {
   let ending = false;
   const start = (): ChildProcess => {
     const program = join(import.meta.dirname, "worker.ts");
-    const child = spawn(process.execPath, [...process.execArgv, program, target, "--until-stdin-ends"], { stdio: ["pipe", "ignore", "inherit"] });
+    // the sources of this checkout; not `process.execArgv`, as Deno does not tell its own
+    const child = spawn(process.execPath, ["--conditions=millrace-source", program, target, "--until-stdin-ends"], { stdio: ["pipe", "ignore", "inherit"] });
     child.stdin?.on("error", () => {}); // it is closed when the worker ends first
     let over = false;
     const end = (how: string): void => {

@@ -64,8 +64,9 @@ function told(out: string): readonly string[] {
 }
 
 /** Waits until workers hold files. */
-async function begun(database: OwnDatabase): Promise<void> {
+async function begun({ child, ended }: Running, database: OwnDatabase): Promise<void> {
   for (;;) {
+    if (child.exitCode !== null) throw new Error(`it has ended: ${(await ended).err}`);
     const rows = await database.query(`select holder from millrace_intake_${name} where holder is not null`).catch(() => []); // no table yet
     if (rows.length > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -102,7 +103,7 @@ describe.skipIf(server.skip !== undefined)(titled("an intake by workers", server
     await using database = await ownDatabase(server.url ?? "");
     const run = intake(database, "killed", "--workers", "2");
     const pids = await run.workers;
-    await begun(database);
+    await begun(run, database);
     const [at, afterMs] = [Math.floor(Math.random() * 2), await aMoment()];
     const [pid = 0, other = 0] = at === 0 ? pids : pids.toReversed();
     process.kill(pid, "SIGKILL");
@@ -120,7 +121,7 @@ describe.skipIf(server.skip !== undefined)(titled("an intake by workers", server
     await using database = await ownDatabase(server.url ?? "");
     const first = intake(database, "resumed", "--workers", "2");
     const [pid = 0] = await first.workers;
-    await begun(database);
+    await begun(first, database);
     const afterMs = await aMoment();
     process.kill(pid, "SIGKILL");
     first.child.kill("SIGKILL");
@@ -133,7 +134,7 @@ describe.skipIf(server.skip !== undefined)(titled("an intake by workers", server
     expect(code, about).toBe(0);
     expect(told(out), about).toEqual(expect.arrayContaining(alone.told.filter((line) => line.includes(": "))));
     expect(await stored(database), about).toEqual(alone.stored);
-    elsewhere.kill("SIGTERM");
+    process.kill(elsewhere.pid ?? 0, "SIGTERM"); // of `elsewhere.kill` Deno tells that it was killed, whatever the process did
     expect(await once(elsewhere, "exit"), "a worker that was started elsewhere is stopped there").toEqual([0, null]);
   });
 
