@@ -12,7 +12,7 @@ import { memoryQueue } from "millrace/adapters/memory";
 const orders = memoryQueue({ name: "orders" });
 await run(publish(orders), ["a", "b"]).collect();
 
-// In their place: redisStreams({ name: "search", url: … }) and kafka({ name: "archive", … }).
+// In their place: redisStreams({ url: …, stream: "search" }) and kafka({ brokers: …, topic: "archive" }).
 const search = memoryQueue({ name: "search" });
 const archive = memoryQueue({ name: "archive" });
 let outages = 1;

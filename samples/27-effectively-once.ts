@@ -7,7 +7,7 @@
 // prints: sqlSink: Pay it. (asked 1 time)
 // prints: sqlSink, died before that: Wait. / Pay half of it. (asked 2 times)
 import { PGlite } from "@electric-sql/pglite";
-import { consume, type ConsumeOptions, each, isText, journal, type Part, pipe, type Queue, run, type SinkLike, sqlSink, text } from "millrace";
+import { consume, type ConsumeOptions, each, isText, journal, type Part, pipe, type Queue, run, type SinkContext, type SinkLike, sqlSink, text } from "millrace";
 import { memoryKeyValue, memoryQueue } from "millrace/adapters/memory";
 import { postgres } from "millrace/adapters/postgres";
 import { mockModel } from "millrace/testing";
@@ -53,7 +53,7 @@ tell("a plain sink", plain, await twice(async (part) => void plain.push(wordsOf(
 // The trap. `key` is "claims/1:0", "claims/1:1" …, the same at every try, and what there is under a key is left alone. That is once for an
 // output that is a function of the message. A model is none: what is stored is an answer that nobody gave.
 const keyed = new Map<string, string>();
-const keep = (store: Map<string, string>) => async (part: Part, { key }: { readonly key: string }) => void (store.has(key) || store.set(key, wordsOf(part)));
+const keep = (store: Map<string, string>) => async (part: Part, { key }: SinkContext) => void (store.has(key) || store.set(key, wordsOf(part)));
 tell("keys alone", keyed.values(), await twice(keep(keyed)));
 
 // The first complete answer is recorded before any of it is written, and every try writes that. In earnest `postgresJournal({ … })`.
@@ -71,7 +71,9 @@ const inSql = sqlSink(sql, {
 await inSql.setup();
 /** What was stored; it is taken away, and the inbox emptied, as the next way begins anew. */
 async function verdicts(): Promise<string[]> {
-  const { rows } = await sql.execute({ text: "with gone as (delete from verdicts returning *), forgotten as (delete from verdicts_inbox) select words from gone order by place" });
+  const { rows } = await sql.execute({
+    text: "with taken as (delete from verdicts returning *), emptied as (delete from verdicts_inbox) select words from taken order by place",
+  });
   return rows.map(({ words }) => String(words));
 }
 const once = await twice(inSql);

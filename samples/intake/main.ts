@@ -53,8 +53,15 @@ async function main(args: Args): Promise<void> {
   if (args.ask !== "none") await askAll(args, store, embedder);
 }
 
-/** The same by workers, which end with it. */
-async function takeInByWorkers(target: Target, about: TakeIn, { given, count, url }: { readonly given: string; readonly count: number; readonly url: string }): Promise<Totals> {
+interface ByWorkers {
+  /** The target, as it was given to this program. */
+  readonly given: string;
+  readonly count: number;
+  readonly url: string;
+}
+
+/** Takes it in by workers, which end with this process. */
+async function takeInByWorkers(target: Target, about: TakeIn, { given, count, url }: ByWorkers): Promise<Totals> {
   await using queue = await openWorkQueue(url, target.name);
   await using processes = startWorkers(given, count);
   console.log(count === 0 ? "Waiting for workers that were started elsewhere\n" : `Workers: ${processes.pids.join(", ")}\n`);
