@@ -42,7 +42,7 @@ export class Run extends Fused implements Output {
   private delivering = false;
   private flushing: Promise<void> | undefined = undefined;
 
-  constructor(plan: Plan, source: Content | Flow, options: RunOptions, own?: Pick<Own, "limits">) {
+  constructor(plan: Plan, source: Content | Flow, options: RunOptions, own?: Pick<Own, "limits" | "state">) {
     const output: { emit: (part: Part) => void } = { emit: ignore };
     super(source, noOperations, new Scope(options, output, undefined, own));
     output.emit = (part) => this.emit(part);
@@ -131,7 +131,8 @@ export class Run extends Fused implements Output {
     return settled ? closing.then(ended, ended) : closing.then(ended);
   }
 
-  private abort(reason: unknown): void {
+  /** Gives the run up: it rejects with the reason, at once. */
+  abort(reason: unknown): void {
     if (this.settled) return;
     this.forget();
     this.scope.end(reason)?.catch(ignore);

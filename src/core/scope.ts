@@ -44,6 +44,8 @@ export interface Own {
   readonly output?: Output;
   /** What holds inside, beside what holds further out. */
   readonly limits?: Limits;
+  /** What is in the state of a run from its beginning. */
+  readonly state?: Iterable<readonly [unknown, unknown]>;
   /** Told of what was busy inside when it was left, and is not waited for. */
   readonly unwinding?: (rest: Promise<unknown>) => void;
 }
@@ -64,6 +66,7 @@ export class Scope implements Context {
   #ended: Why | undefined;
   #work: Promise<unknown>[] | undefined;
   readonly #limits: Limits;
+  readonly #given: Own["state"];
   readonly #unwinding: Own["unwinding"];
 
   constructor(options: RunOptions, output: Output, parent?: Scope, own?: Own) {
@@ -72,6 +75,7 @@ export class Scope implements Context {
     this.#output = output;
     this.#parent = parent;
     this.#limits = own?.limits === undefined ? (parent?.limits ?? noLimits) : { ...parent?.limits, ...own.limits };
+    this.#given = own?.state;
     this.#unwinding = own?.unwinding ?? (parent === undefined ? undefined : parent.#unwinding);
   }
 
@@ -94,7 +98,7 @@ export class Scope implements Context {
   }
 
   get state(): Map<unknown, unknown> {
-    return this.#parent?.state ?? (this.#state ??= new Map());
+    return this.#parent?.state ?? (this.#state ??= new Map(this.#given));
   }
 
   get signal(): AbortSignal {

@@ -8,13 +8,18 @@ import { type ErrorCode, errorCodes, MillraceError } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
 import type { ErrorPart, Part } from "../core/part.ts";
+import { planFor } from "../core/pipeline.ts";
+import type { Plan } from "../core/plan.ts";
 import type { Observer, Processor } from "../core/processor.ts";
 import { isReset } from "../core/reset.ts";
+import type { Run } from "../core/runner.ts";
+import type { Delivery } from "../kinds/queue.ts";
+import type { Journal } from "../kinds/journal.ts";
 import { runAbout } from "./current.ts";
+import { Due } from "./due.ts";
 import type { Tell } from "./events.ts";
 import type { Held } from "./held.ts";
-import type { Journal } from "../kinds/journal.ts";
-import type { Sink } from "./sinks.ts";
+import type { Sink, SinkContext } from "./sinks.ts";
 
 /** Where an attempt failed. */
 export type Stage = "read" | "run" | "sink";
@@ -42,93 +47,204 @@ export interface AttemptSettings {
   readonly tell: Tell;
 }
 
-/** Makes one attempt. It never rejects, and is over when `stop` aborts, whatever the pipeline and the sink do. */
-export function attempt(group: readonly [Held, ...Held[]], settings: AttemptSettings, stop: AbortSignal): Promise<Outcome> {
-  const { clock, totalMs, idleMs } = settings;
-  return new Promise((resolve) => {
-    const controller = new AbortController();
-    const progress = { emitted: 0, stage: "read" as Stage };
-    let cancel: () => void = ignore;
-    const settle = (outcome: Outcome): void => {
-      cancel();
-      stop.removeEventListener("abort", stopped);
-      for (const { signal } of group) signal.removeEventListener("abort", lost);
-      resolve(outcome);
-    };
-    const over = (outcome: Outcome, reason: unknown): void => {
-      settle(outcome);
-      controller.abort(reason);
-    };
-    const stopped = (): void => over({ kind: "stopped" }, stop.reason);
-    const lost = (): void => over({ kind: "lost" }, group.find((held) => held.lost)?.signal.reason);
-    const late = (ms: number, what: string) => (): void => {
-      const error = new MillraceError("timeout", `consume: delivery ${group[0].delivery.id} ${what} ${ms} ms`, { phase: totalMs === undefined ? "progress" : "total" });
-      over({ kind: "failed", error, ...progress }, error);
-    };
-    const alive = (): void => {
-      if (totalMs !== undefined || controller.signal.aborted) return;
-      cancel();
-      cancel = clock.timeout(idleMs, late(idleMs, "made no progress for"));
-    };
-    if (stop.aborted) return stopped();
-    if (group.some((held) => held.lost)) return lost();
-    stop.addEventListener("abort", stopped, { once: true });
-    for (const { signal } of group) signal.addEventListener("abort", lost, { once: true });
-    if (totalMs === undefined) alive();
-    else cancel = clock.timeout(totalMs, late(totalMs, "took longer than"));
-    perform(group, settings, controller.signal, progress, alive).then(
-      () => settle({ kind: "done", outputs: progress.emitted }),
-      (error: unknown) => settle({ kind: "failed", error, ...progress }),
-    );
-  });
+/** Makes attempts. What all have in common is here once: the plan of the pipeline, the timer, who hears that the worker is being stopped. */
+export class Attempts {
+  readonly settings: AttemptSettings;
+  readonly plan: Plan;
+  readonly limits: Due<Attempt>;
+  private readonly running = new Set<Attempt>();
+  private stopped: { readonly reason: unknown } | undefined;
+
+  constructor(settings: AttemptSettings) {
+    const { processor, clock, totalMs, idleMs } = settings;
+    this.settings = settings;
+    this.plan = planFor(processor);
+    this.limits = new Due(clock, totalMs ?? idleMs, (attempt) => attempt.late());
+  }
+
+  /** Makes one attempt. It never rejects, and is over at `stop`, whatever the pipeline and the sink do. */
+  make(group: readonly [Held, ...Held[]]): Promise<Outcome> {
+    return new Promise((resolve) => {
+      if (this.stopped !== undefined) return resolve({ kind: "stopped" });
+      if (group.some((held) => held.lost)) return resolve({ kind: "lost" });
+      const attempt = new Attempt(this, group, (outcome) => {
+        this.running.delete(attempt);
+        resolve(outcome);
+      });
+      this.running.add(attempt);
+      attempt.begin();
+    });
+  }
+
+  /** Gives up those that are being made; no other begins. */
+  stop(reason: unknown): void {
+    this.stopped ??= { reason };
+    for (const attempt of this.running) attempt.giveUp({ kind: "stopped" }, reason);
+  }
+
+  /** Nothing is watched any more. */
+  close(): void {
+    this.limits.close();
+  }
 }
 
-/** Runs the pipeline and writes what it gives, each output confirmed before the next is asked for. */
-async function perform(
-  group: readonly [Held, ...Held[]],
-  { processor, sink, journal, version, observe, tell }: AttemptSettings,
-  signal: AbortSignal,
-  progress: { emitted: number; stage: Stage },
-  alive: () => void,
-): Promise<void> {
-  const deliveries = group.map((held) => held.delivery);
-  const [{ delivery }] = group;
-  const name = deliveries.length === 1 ? delivery.id : `${delivery.id}+${deliveries.length - 1}`;
-  for (const { unreadable } of deliveries) if (unreadable !== undefined) throw unreadable;
-  const about = { signal, ...(observe === undefined ? {} : { observe }), ...(delivery.correlationId === undefined ? {} : { correlationId: delivery.correlationId }) };
+class Attempt {
+  private readonly attempts: Attempts;
+  private readonly group: readonly [Held, ...Held[]];
+  private readonly deliveries: readonly Delivery[];
+  private readonly resolve: (outcome: Outcome) => void;
+  private readonly progress = { emitted: 0, stage: "read" as Stage };
+  private run: Run | undefined;
+  private over = false;
+  private givenUp: { readonly reason: unknown } | undefined;
+  private controller: AbortController | undefined;
 
-  async function* outputs(): AsyncGenerator<Part> {
-    for await (const part of runAbout(delivery, processor, deliveries.flatMap(({ parts }) => parts), about)) {
-      alive();
-      if (isReserved(part)) tell({ kind: "status", id: delivery.id, part });
-      else if (part.kind === "error") throw unhandled(part);
-      else if (part.kind === "json" && isReset(part)) throw new MillraceError("missing_config", "consume: a sink cannot take back what it was given");
-      else yield part;
+  constructor(attempts: Attempts, group: readonly [Held, ...Held[]], resolve: (outcome: Outcome) => void) {
+    this.attempts = attempts;
+    this.group = group;
+    this.deliveries = group.map((held) => held.delivery);
+    this.resolve = resolve;
+  }
+
+  begin(): void {
+    for (const held of this.group) held.listen(this.lost);
+    this.attempts.limits.begin(this);
+    this.perform().then(
+      () => this.settle({ kind: "done", outputs: this.progress.emitted }),
+      (error: unknown) => this.settle({ kind: "failed", error, ...this.progress }),
+    );
+  }
+
+  /** It has taken too long. */
+  late(): void {
+    const { totalMs, idleMs } = this.attempts.settings;
+    const what = totalMs === undefined ? `made no progress for ${idleMs}` : `took longer than ${totalMs}`;
+    const phase = totalMs === undefined ? "progress" : "total";
+    const error = new MillraceError("timeout", `consume: delivery ${this.group[0].delivery.id} ${what} ms`, { phase });
+    this.giveUp({ kind: "failed", error, ...this.progress }, error);
+  }
+
+  /** It is over; whatever still goes on hears the reason. */
+  giveUp(outcome: Outcome, reason: unknown): void {
+    if (this.over) return;
+    this.settle(outcome);
+    this.givenUp = { reason };
+    this.run?.abort(reason);
+    this.controller?.abort(reason);
+  }
+
+  private readonly lost = (): void => this.giveUp({ kind: "lost" }, this.group.find((held) => held.lost)?.reason);
+
+  private settle(outcome: Outcome): void {
+    if (this.over) return;
+    this.over = true;
+    this.attempts.limits.drop(this);
+    for (const held of this.group) held.deaf();
+    this.resolve(outcome);
+  }
+
+  private alive(): void {
+    if (this.attempts.settings.totalMs === undefined && !this.over) this.attempts.limits.begin(this);
+  }
+
+  /** Made when somebody asks: most sinks never do. */
+  private get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    if (this.givenUp !== undefined) this.controller.abort(this.givenUp.reason);
+    return this.controller.signal;
+  }
+
+  private goOn(): void {
+    if (this.givenUp !== undefined) throw this.givenUp.reason;
+  }
+
+  private get name(): string {
+    const [{ id }, ...others] = this.deliveries as readonly [Delivery, ...Delivery[]]; // as many as the group has
+    return others.length === 0 ? id : `${id}+${others.length}`;
+  }
+
+  private async perform(): Promise<void> {
+    const { sink } = this.attempts.settings;
+    for (const { unreadable } of this.deliveries) if (unreadable !== undefined) throw unreadable;
+    if (sink.atomic === undefined) return this.writeTo(sink);
+    this.progress.stage = "sink";
+    try {
+      await sink.atomic(this.group[0].delivery, (target) => this.writeTo(target));
+    } catch (error) {
+      this.progress.emitted = 0; // rolled back, or found out by the next attempt
+      throw error;
     }
   }
-  async function writeTo(target: Sink): Promise<void> {
+
+  /** Runs the pipeline and writes what it gives, each output confirmed before the next is asked for. */
+  private async writeTo(target: Sink): Promise<void> {
+    const { progress } = this;
+    const { journal, version } = this.attempts.settings;
     progress.emitted = 0; // of this transaction, where there is one
     progress.stage = "run";
-    const parts = journal === undefined ? outputs() : journal.once(`${name}:pipeline:${version}`, outputs);
-    for await (const part of parts) {
-      signal.throwIfAborted();
-      progress.stage = "sink";
-      await target.write(part, { key: `${name}:${progress.emitted}`, delivery, deliveries, signal });
-      progress.emitted += 1;
-      progress.stage = "run";
-      alive();
-    }
-    signal.throwIfAborted();
+    if (journal === undefined) await this.drain(target);
+    else for await (const part of journal.once(`${this.name}:pipeline:${version}`, () => this.outputs())) await this.write(target, part);
+    this.goOn();
     progress.stage = "sink";
-    await target.flush?.(delivery);
+    if (target.flush !== undefined) await target.flush(this.group[0].delivery);
   }
-  if (sink.atomic === undefined) return writeTo(sink);
-  progress.stage = "sink";
-  try {
-    await sink.atomic(delivery, writeTo);
-  } catch (error) {
-    progress.emitted = 0; // rolled back, or found out by the next attempt
-    throw error;
+
+  private async drain(target: Sink): Promise<void> {
+    let writing: Promise<void> | undefined;
+    try {
+      await this.open().drain((part) => (this.isOutput(part) ? (writing = this.write(target, part)) : undefined));
+    } catch (error) {
+      await writing?.catch(ignore); // a transaction is not rolled back under a write that is on its way
+      throw error;
+    }
+  }
+
+  private async *outputs(): AsyncGenerator<Part> {
+    for await (const part of this.open()) if (this.isOutput(part)) yield part;
+  }
+
+  private open(): Run {
+    this.goOn();
+    const { plan, settings: { observe } } = this.attempts;
+    const { deliveries, group: [{ delivery }] } = this;
+    const { correlationId } = delivery;
+    const options = { ...(observe === undefined ? {} : { observe }), ...(correlationId === undefined ? {} : { correlationId }) };
+    const parts = deliveries.length === 1 ? delivery.parts : deliveries.flatMap((each) => each.parts);
+    return (this.run = runAbout(delivery, plan, parts, options));
+  }
+
+  /** Tells of what is told; refuses what no sink can take. */
+  private isOutput(part: Part): boolean {
+    this.alive();
+    if (isReserved(part)) {
+      this.attempts.settings.tell({ kind: "status", id: this.group[0].delivery.id, part });
+      return false;
+    }
+    if (part.kind === "error") throw unhandled(part);
+    if (part.kind === "json" && isReset(part)) throw new MillraceError("missing_config", "consume: a sink cannot take back what it was given");
+    return true;
+  }
+
+  private async write(target: Sink, part: Part): Promise<void> {
+    const { progress } = this;
+    this.goOn();
+    progress.stage = "sink";
+    await target.write(part, this.context());
+    progress.emitted += 1;
+    progress.stage = "run";
+    this.alive();
+  }
+
+  private context(): SinkContext {
+    const signal = (): AbortSignal => this.signal;
+    return {
+      key: `${this.name}:${this.progress.emitted}`,
+      delivery: this.group[0].delivery,
+      deliveries: this.deliveries,
+      get signal() {
+        return signal();
+      },
+    };
   }
 }
 

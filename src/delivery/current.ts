@@ -3,15 +3,13 @@
  *
  * @module
  */
-import { PASS } from "../core/flow.ts";
+import type { Limits } from "../core/limits.ts";
 import type { Part } from "../core/part.ts";
-import { PartStream } from "../core/part-stream.ts";
-import { planFor, processorOf } from "../core/pipeline.ts";
-import type { Context, Processor } from "../core/processor.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Context } from "../core/processor.ts";
 import { Run } from "../core/runner.ts";
 import type { RunOptions } from "../core/scope.ts";
 import type { Delivery } from "../kinds/queue.ts";
-import { pipe } from "../streams/pipe.ts";
 
 const current = Symbol("millrace.delivery");
 
@@ -27,22 +25,13 @@ const current = Symbol("millrace.delivery");
  * await worker.finished;
  */
 export function deliveryOf(context: Context): Delivery | undefined {
-  return context.state.get(current) as Delivery | undefined; // only `about` sets it
+  return context.state.get(current) as Delivery | undefined; // only `runAbout` sets it
 }
 
-/** One run over the parts of a delivery. What leaves it goes into a sink, so that no stage may take back what it handed on. */
-export function runAbout(delivery: Delivery, processor: Processor, parts: readonly Part[], options: RunOptions): PartStream {
-  const named = processorOf([
-    {
-      kind: "operation",
-      name: "delivery",
-      concurrency: 1,
-      ordered: true,
-      open(scope) {
-        scope.state.set(current, delivery);
-        return () => PASS;
-      },
-    },
-  ]);
-  return new PartStream(() => new Run(planFor(pipe(named, processor)), { items: parts }, options, { limits: { final: true } }));
+/** What leaves the run goes into a sink, so that no stage may take back what it handed on. */
+const limits: Limits = Object.freeze({ final: true });
+
+/** One run over the parts of a delivery. */
+export function runAbout(delivery: Delivery, plan: Plan, parts: readonly Part[], options: RunOptions): Run {
+  return new Run(plan, { items: parts }, options, { limits, state: [[current, delivery]] });
 }

@@ -19,6 +19,8 @@ export interface Pass {
   readonly probe: boolean;
 }
 
+const free: Pass = { probe: false };
+
 interface Waiter {
   readonly resolve: (pass: Pass) => void;
   readonly reject: (reason: unknown) => void;
@@ -61,6 +63,13 @@ export class Door {
   /** May another message be fetched: to run it, or, after a pause, to see whether it runs? */
   get mayPull(): boolean {
     return this.state === "open" || (this.state === "due" && this.waiting.length === 0);
+  }
+
+  /** Leave to run, where nobody has to wait for it. */
+  step(): Pass | undefined {
+    if (this.shutFor !== undefined || this.state !== "open" || this.waiting.length > 0 || this.running >= this.options.concurrency) return undefined;
+    this.running += 1;
+    return free;
   }
 
   /** Waits for leave to run. Rejects with the reason when the door is shut. */

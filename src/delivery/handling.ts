@@ -6,12 +6,12 @@
 import { isMillraceError } from "../core/errors.ts";
 import { ErrorCount } from "../streams/error-budget.ts";
 import { AttemptCount } from "./attempt-count.ts";
-import { attempt, type AttemptSettings, type Outcome } from "./attempt.ts";
+import { Attempts, type Outcome } from "./attempt.ts";
 import { deadLetterOf, setAside } from "./dead-letter.ts";
 import { Door, type Pass } from "./door.ts";
 import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
-import { Lanes } from "./lanes.ts";
+import { anywhere, Lanes } from "./lanes.ts";
 import type { Settings } from "./options.ts";
 import { askedMs, verdictOn } from "./verdict.ts";
 
@@ -32,6 +32,8 @@ type Next =
   /** Given back, but the queue cannot delay: that is done here. */
   | { readonly kind: "back"; readonly delayMs: number };
 
+const over: Next = { kind: "over" };
+
 /** Why work that has not begun, or was given up, is given back. */
 const shut: unique symbol = Symbol("millrace.shut");
 
@@ -48,10 +50,10 @@ export class Handling {
   readonly door: Door;
   readonly tally: Tally = { acked: 0, nacked: 0, deadLettered: 0, lost: 0 };
   private readonly settings: Settings;
-  private readonly attempts: AttemptSettings;
+  private readonly attempts: Attempts;
   private readonly lanes: Lanes;
   private readonly budget: ErrorCount | undefined;
-  /** Ends every attempt. */
+  /** Ends every setting aside. */
   private readonly stop = new AbortController();
   /** Ends every wait between attempts. */
   private readonly leaving = new AbortController();
@@ -63,7 +65,7 @@ export class Handling {
     const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget } = settings;
     this.settings = settings;
     const lease = queue.lacks.extend === undefined ? undefined : queue.leaseMs;
-    this.attempts = { ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs };
+    this.attempts = new Attempts({ ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs });
     this.door = new Door({ concurrency, clock, random, changed });
     this.lanes = new Lanes(settings.ordering);
     this.budget = errorBudget === undefined ? undefined : new ErrorCount(errorBudget);
@@ -78,11 +80,17 @@ export class Handling {
   /** Attempts that are still going on are given up, and their deliveries given back. */
   giveUp(reason: unknown): void {
     this.stop.abort(reason);
+    this.attempts.stop(reason);
+  }
+
+  /** All is over: nothing is watched any more. */
+  close(): void {
+    this.attempts.close();
   }
 
   /** Works on deliveries until all are settled. Rejects with what the program is to blame for; they stay unsettled then. */
   async handle(group: Group): Promise<void> {
-    const lane = this.lanes.enter(group.map(({ delivery }) => delivery.key));
+    const lane = this.settings.ordering === "none" ? anywhere : this.lanes.enter(group.map(({ delivery }) => delivery.key));
     try {
       if (lane.turn !== undefined) await lane.turn;
       await this.work(group);
@@ -104,10 +112,10 @@ export class Handling {
     for (;;) {
       const group = this.left(all);
       if (group === undefined) return;
-      const pass = await this.door.enter();
+      const pass = this.door.step() ?? (await this.door.enter());
       let next: Next;
       try {
-        next = await this.judge(group, await attempt(group, this.attempts, this.stop.signal), pass);
+        next = await this.judge(group, await this.attempts.make(group), pass);
       } finally {
         this.door.leave(pass);
       }
@@ -125,7 +133,7 @@ export class Handling {
 
   /** Those that are still to be worked on; of those that are lost it is told, once. */
   private left(all: readonly Held[]): Group | undefined {
-    for (const held of all) if (held.lost && !held.settled) this.lose(held, held.signal.reason);
+    for (const held of all) if (held.lost && !held.settled) this.lose(held, held.reason);
     const [first, ...rest] = all.filter((held) => !held.settled);
     return first === undefined ? undefined : [first, ...rest];
   }
@@ -139,8 +147,8 @@ export class Handling {
       case "done":
         this.failing.clear();
         this.budget?.passed();
-        if ((await Promise.all(group.map((held) => this.ack(held, outcome.outputs, pass)))).includes(true)) this.well(pass);
-        return { kind: "over" };
+        if (await this.ackAll(group, outcome.outputs, pass)) this.well(pass);
+        return over;
       default:
         return this.failed(group, outcome, pass);
     }
@@ -155,7 +163,7 @@ export class Handling {
       if (verdict === "pause") this.pause(error, pass);
       for (const held of group) this.lose(held, error);
       await Promise.allSettled(group.map((held) => held.delivery.ack())); // makes room; there is nothing else to it
-      return { kind: "over" };
+      return over;
     }
     if (verdict === "pause") return this.hold(group, error, pass);
     const bad = verdict === "dead-letter" && deadLetter !== undefined;
@@ -185,7 +193,7 @@ export class Handling {
     if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
     if (queue.lacks.delay !== undefined && delayMs > 0) return { kind: "back", delayMs };
     await Promise.all(group.map((held) => this.nack(held, delayMs, true)));
-    return { kind: "over" };
+    return over;
   }
 
   /**
@@ -199,7 +207,7 @@ export class Handling {
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.delay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
     await Promise.all(group.map((held) => this.nack(held, delayMs, false)));
-    return { kind: "over" };
+    return over;
   }
 
   private async setAside(held: Held, failure: Failure, pass: Pass, attempts = this.made.number(held.delivery)): Promise<Next> {
@@ -211,7 +219,7 @@ export class Handling {
     const letter = deadLetterOf(delivery, attempts, failure);
     try {
       const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
-      if (!(await this.confirmed(held, pass))) return { kind: "over" };
+      if (!(await this.confirmed(held, pass))) return over;
       this.tally.deadLettered += 1;
       tell({ kind: "dead_letter", id: delivery.id, attempt: letter.attempt, reference, error });
     } catch (failed) {
@@ -219,7 +227,7 @@ export class Handling {
       return this.hold([held], failed, pass); // nothing is acknowledged that is not safe elsewhere
     }
     this.well(pass);
-    return { kind: "over" };
+    return over;
   }
 
   private pause(error: unknown, pass?: Pass): number {
@@ -233,6 +241,12 @@ export class Handling {
     if (!probe) return;
     this.door.resume();
     this.settings.tell({ kind: "resumed" });
+  }
+
+  /** Gives whether the queue has confirmed any. */
+  private async ackAll(group: Group, outputs: number, pass: Pass): Promise<boolean> {
+    if (group.length === 1) return this.ack(group[0], outputs, pass);
+    return (await Promise.all(group.map((held) => this.ack(held, outputs, pass)))).includes(true);
   }
 
   private async ack(held: Held, outputs: number, pass: Pass): Promise<boolean> {

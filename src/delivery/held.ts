@@ -5,69 +5,106 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
-import { ignore } from "../core/flow.ts";
 import type { Delivery } from "../kinds/queue.ts";
+import { Due } from "./due.ts";
 
 /** A lease is prolonged when a third of it has gone: one failure to do so is not the end of it. */
 const renewals = 3;
+
+/** Prolongs the leases of what is out. */
+export class Leases {
+  readonly ms: number;
+  readonly clock: Clock;
+  private readonly due: Due<Held>;
+
+  constructor(ms: number, clock: Clock) {
+    this.ms = ms;
+    this.clock = clock;
+    this.due = new Due(clock, ms / renewals, (held) => held.renew());
+  }
+
+  keep(held: Held): void {
+    this.due.begin(held);
+  }
+
+  release(held: Held): void {
+    this.due.drop(held);
+  }
+
+  /** None is prolonged any more. */
+  close(): void {
+    this.due.close();
+  }
+}
 
 /** A delivery that is out. */
 export class Held {
   readonly delivery: Delivery;
   /** It was acknowledged or given back, or there was an attempt to: nothing more is done with it. */
   settled = false;
-  private readonly controller = new AbortController();
-  private cancel: () => void = ignore;
-  private renewedMs: number;
-  private readonly lose = (): void => {
-    this.release();
-    this.controller.abort(this.delivery.signal.reason);
-  };
+  private readonly leases: Leases | undefined;
+  private renewedMs = 0;
+  /** Why its lease is over, by the worker's own reckoning. */
+  private expired: MillraceError | undefined;
+  private listener: (() => void) | undefined;
 
-  constructor(delivery: Delivery, leaseMs: number | undefined, clock: Clock) {
+  constructor(delivery: Delivery, leases: Leases | undefined) {
     this.delivery = delivery;
-    this.renewedMs = clock.now();
-    if (delivery.signal.aborted) this.lose();
-    else delivery.signal.addEventListener("abort", this.lose, { once: true });
-    if (!this.lost && leaseMs !== undefined && delivery.extend !== undefined) this.keep(leaseMs, clock);
+    this.leases = delivery.extend === undefined ? undefined : leases;
+    if (this.leases === undefined) return;
+    this.renewedMs = this.leases.clock.now();
+    this.leases.keep(this);
   }
 
-  /** Aborts when the delivery is the worker's no more. */
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
+  /** Is it the worker's no more? */
   get lost(): boolean {
-    return this.controller.signal.aborted;
+    return this.expired !== undefined || this.delivery.signal.aborted;
   }
 
-  /** Nothing is prolonged and listened to any more. */
+  /** Why it is lost. */
+  get reason(): unknown {
+    return this.expired ?? this.delivery.signal.reason;
+  }
+
+  /** One listener, until `deaf`, hears when it is lost. */
+  listen(listener: () => void): void {
+    this.listener = listener;
+    this.delivery.signal.addEventListener("abort", listener, { once: true });
+  }
+
+  deaf(): void {
+    if (this.listener === undefined) return;
+    this.delivery.signal.removeEventListener("abort", this.listener);
+    this.listener = undefined;
+  }
+
+  /** Nothing is prolonged any more. */
   release(): void {
-    this.cancel();
-    this.cancel = ignore;
-    this.delivery.signal.removeEventListener("abort", this.lose);
+    this.leases?.release(this);
   }
 
-  private keep(leaseMs: number, clock: Clock): void {
-    this.cancel = clock.timeout(leaseMs / renewals, () => {
-      const askedMs = clock.now(); // the broker's lease begins no earlier
-      if (askedMs - this.renewedMs >= leaseMs) return this.expire(leaseMs);
-      this.keep(leaseMs, clock); // goes on also if the call never settles
-      this.delivery.extend?.(leaseMs).then(
-        () => {
-          this.renewedMs = askedMs;
-        },
-        (error: unknown) => {
-          // anything else may be better at the next third
-          if (isMillraceError(error, "closed") || isMillraceError(error, "conflict") || isMillraceError(error, "not_found")) this.expire(leaseMs);
-        },
-      );
-    });
+  /** A third of the lease has gone. */
+  renew(): void {
+    const { leases, delivery } = this;
+    if (leases === undefined || this.lost) return;
+    const askedMs = leases.clock.now(); // the broker's lease begins no earlier
+    if (askedMs - this.renewedMs >= leases.ms) return this.expire(leases);
+    leases.keep(this); // goes on also if the call never settles
+    delivery.extend?.(leases.ms).then(
+      () => {
+        this.renewedMs = askedMs;
+      },
+      (error: unknown) => {
+        // anything else may be better at the next third
+        if (isMillraceError(error, "closed") || isMillraceError(error, "conflict") || isMillraceError(error, "not_found")) this.expire(leases);
+      },
+    );
   }
 
-  private expire(leaseMs: number): void {
+  private expire(leases: Leases): void {
     if (this.settled || this.lost) return;
     this.release();
-    this.controller.abort(new MillraceError("closed", `consume: the lease of ${leaseMs} ms of delivery ${this.delivery.id} is over`));
+    this.expired = new MillraceError("closed", `consume: the lease of ${leases.ms} ms of delivery ${this.delivery.id} is over`);
+    this.listener?.();
   }
 }

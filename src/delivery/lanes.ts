@@ -14,6 +14,9 @@ export interface Place {
   leave(): void;
 }
 
+/** The place of who waits for nobody. */
+export const anywhere: Place = { turn: undefined, leave: () => {} };
+
 /** Lanes by key. One that nobody is in takes no memory. */
 export class Lanes {
   private readonly ordering: Ordering;
@@ -31,7 +34,7 @@ export class Lanes {
   /** Takes a place behind all that are in the lanes of these keys. All places at once, so that no two wait for each other. */
   enter(keys: readonly (string | undefined)[]): Place {
     const lanes = new Set(this.ordering === "none" ? [] : this.ordering === "strict" ? [""] : keys.filter((key) => key !== undefined));
-    if (lanes.size === 0) return { turn: undefined, leave: () => {} };
+    if (lanes.size === 0) return anywhere;
     let left = (): void => {};
     const here = new Promise<void>((resolve) => (left = resolve));
     const before: Promise<void>[] = [];

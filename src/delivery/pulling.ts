@@ -8,7 +8,7 @@ import { sizeOf } from "../core/part-size.ts";
 import { isMillraceError } from "../core/errors.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import { Handling } from "./handling.ts";
-import { Held } from "./held.ts";
+import { Held, Leases } from "./held.ts";
 import type { Settings } from "./options.ts";
 import { askedMs, verdictOn } from "./verdict.ts";
 
@@ -24,6 +24,7 @@ export class Pulling {
   received = 0;
   private readonly settings: Settings;
   private readonly failed: (error: unknown) => void;
+  private readonly leases: Leases | undefined;
   private readonly out = new Set<Held>();
   private readonly work = new Set<Promise<void>>();
   private readonly source = new AbortController();
@@ -36,8 +37,10 @@ export class Pulling {
   private cancelGathering: () => void = ignore;
 
   constructor(settings: Settings, failed: (error: unknown) => void) {
+    const { queue: { leaseMs, lacks }, clock } = settings;
     this.settings = settings;
     this.failed = failed;
+    this.leases = leaseMs === undefined || lacks.extend !== undefined ? undefined : new Leases(leaseMs, clock);
     this.handling = new Handling(settings, () => this.wake());
   }
 
@@ -98,6 +101,8 @@ export class Pulling {
     const { clock } = this.settings;
     this.leaving.abort();
     this.source.abort(new DOMException("the worker is being stopped", "AbortError"));
+    this.leases?.close();
+    this.handling.close();
     const returned = this.iterator?.return?.();
     if (returned === undefined) return;
     await new Promise<void>((resolve) => {
@@ -114,26 +119,30 @@ export class Pulling {
   }
 
   private async read(): Promise<void> {
-    const { queue, maxInFlight, clock, tell } = this.settings;
+    const { queue, maxInFlight, tell } = this.settings;
     const iterator = queue.open({ signal: this.source.signal, drain: this.leaving.signal, maxInFlight, tell })[Symbol.asyncIterator]();
     this.iterator = iterator;
     for (;;) {
-      await this.room();
+      if (this.full) await this.room();
       if (this.stopping) return;
       const { done, value } = await iterator.next();
       if (done === true) return this.flush();
       this.received += 1;
-      const held = new Held(value, queue.lacks.extend === undefined ? queue.leaseMs : undefined, clock);
+      const held = new Held(value, this.leases);
       if (this.stopping) return this.track([held], this.handling.giveBack([held])); // it came too late
       this.out.add(held);
       this.take(held);
     }
   }
 
+  /** May no other delivery be out now? */
+  private get full(): boolean {
+    return this.out.size >= this.settings.maxInFlight || !this.handling.door.mayPull;
+  }
+
   /** Waits until another delivery may be out. */
   private async room(): Promise<void> {
-    const { maxInFlight } = this.settings;
-    while (!this.stopping && (this.out.size >= maxInFlight || !this.handling.door.mayPull)) {
+    while (!this.stopping && this.full) {
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
@@ -165,13 +174,17 @@ export class Pulling {
 
   /** Work whose end makes room. */
   private track(group: readonly Held[], handled: Promise<void>): void {
-    const work = handled.catch(this.failed).finally(() => {
+    const over = (): void => {
       this.work.delete(work);
       for (const held of group) {
         held.release();
         this.out.delete(held);
       }
       this.wake();
+    };
+    const work = handled.then(over, (error: unknown) => {
+      this.failed(error);
+      over();
     });
     this.work.add(work);
   }
