@@ -71,8 +71,7 @@ export class StreamReader {
         out.handed = true;
         return out;
       }
-      // half of what may be out: the next are on their way while these are worked on
-      const room = Math.min(this.options.maxInFlight - this.held.size, Math.ceil(this.options.maxInFlight / 2));
+      const room = this.options.maxInFlight - this.held.size;
       await this.until(room > 0 ? this.fetch(room) : new Promise((resolve) => (this.changed = resolve)));
     }
   }

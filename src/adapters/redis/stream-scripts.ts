@@ -99,11 +99,13 @@ return { gone, '-1', '0', taken }`);
 
 /** Acknowledges what the consumer still has; gives 1 or 0 for each. KEYS: stream. ARGV: group, consumer, ids. */
 export const ack: Script = script("ack", `
-local done = {}
+local done, mine = {}, {}
 for i = 3, #ARGV do
-  local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
-  done[i - 2] = held[1] and redis.call('XACK', KEYS[1], ARGV[1], ARGV[i]) or 0
+  local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1]
+  done[i - 2] = held and 1 or 0
+  if held then mine[#mine + 1] = ARGV[i] end
 end
+if #mine > 0 then redis.call('XACK', KEYS[1], ARGV[1], unpack(mine)) end
 return done`);
 
 /**
