@@ -158,6 +158,21 @@ async function bench(): Promise<number> {
       await bench.close();
     }
   }
+  if (wanted("w13") && runtimeName().startsWith("Node")) {
+    const { byHand, mostRounds, throughputs } = await import("./queue-throughput.ts");
+    for await (const { name, skip, workloads } of throughputs()) {
+      if (skip !== undefined) console.log(`W13: ${name}: SKIPPED, ${skip}`);
+      for (const { title, gate, variants } of workloads) {
+        const result = await measure(variants, Math.min(rounds, mostRounds), wallNs);
+        results[title] = result;
+        failed += result.dropped.length;
+        gates.push(throughputGate(gate, byHand, 0.85, result));
+        const table = tableOf(title, result);
+        console.log(table);
+        out.push(table);
+      }
+    }
+  }
   if (wanted("w7") && runtimeName().startsWith("Node")) {
     const { w7 } = await import("./memory.ts");
     const rows = w7().map((row) => `| ${row.name} | ${row.peakMb.toFixed(0)} | ${row.lag} | ${row.retained.toFixed(2)} |`);

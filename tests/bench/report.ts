@@ -91,7 +91,7 @@ export function overheadGate(workload: string, ownLoop: string, { samples }: Res
   };
 }
 
-/** The gate of the verbs of SQL, by the time of the wall: `bound` of the peer's throughput at least. */
+/** The gate of the verbs of SQL and of queues, by the time of the wall: `bound` of the peer's throughput at least. */
 export function throughputGate(workload: string, peer: string, bound: number, { samples }: Result): Gate {
   const own = samples.find((sample) => sample.name === "millrace");
   const other = samples.find((sample) => sample.name === peer);

@@ -6,7 +6,7 @@
 
 /** A queue on a running server. */
 export interface QueueBench extends AsyncDisposable {
-  /** Puts messages of 100 bytes, as `envelope()` writes them; what was there before is gone. */
+  /** Puts messages of 100 bytes, as `envelope()` writes them; what was there before is gone, but for 0 where a log may as well grow. */
   fill(count: number): Promise<void>;
   /** Receives so many by hand: each decoded, handed to an async function that resolves at once, then acknowledged. Gives how many. */
   receiveByHand(count: number): Promise<number>;
