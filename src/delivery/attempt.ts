@@ -109,7 +109,9 @@ class Attempt {
   begin(): void {
     for (const held of this.group) held.listen(this.lost);
     this.attempts.limits.begin(this);
-    this.perform().then(
+    const { sink } = this.attempts.settings;
+    const performed = sink.atomic === undefined ? this.writeTo(sink) : this.atomically(sink.atomic.bind(sink));
+    performed.then(
       () => this.settle({ kind: "done", outputs: this.progress.emitted }),
       (error: unknown) => this.settle({ kind: "failed", error, ...this.progress }),
     );
@@ -148,7 +150,7 @@ class Attempt {
   }
 
   /** Made when somebody asks: most sinks never do. */
-  private get signal(): AbortSignal {
+  get signal(): AbortSignal {
     this.controller ??= new AbortController();
     if (this.givenUp !== undefined) this.controller.abort(this.givenUp.reason);
     return this.controller.signal;
@@ -159,44 +161,43 @@ class Attempt {
   }
 
   private get name(): string {
-    const [{ id }, ...others] = this.deliveries as readonly [Delivery, ...Delivery[]]; // as many as the group has
-    return others.length === 0 ? id : `${id}+${others.length}`;
+    const { deliveries, group: [{ delivery: { id } }] } = this;
+    return deliveries.length === 1 ? id : `${id}+${deliveries.length - 1}`;
   }
 
-  private async perform(): Promise<void> {
-    const { sink } = this.attempts.settings;
-    for (const { unreadable } of this.deliveries) if (unreadable !== undefined) throw unreadable;
-    if (sink.atomic === undefined) return this.writeTo(sink);
+  private async atomically(atomic: NonNullable<Sink["atomic"]>): Promise<void> {
+    this.readable();
     this.progress.stage = "sink";
     try {
-      await sink.atomic(this.group[0].delivery, (target) => this.writeTo(target));
+      await atomic(this.group[0].delivery, (target) => this.writeTo(target));
     } catch (error) {
       this.progress.emitted = 0; // rolled back, or found out by the next attempt
       throw error;
     }
   }
 
+  private readable(): void {
+    for (const { unreadable } of this.deliveries) if (unreadable !== undefined) throw unreadable;
+  }
+
   /** Runs the pipeline and writes what it gives, each output confirmed before the next is asked for. */
   private async writeTo(target: Sink): Promise<void> {
     const { progress } = this;
     const { journal, version } = this.attempts.settings;
+    this.readable();
     progress.emitted = 0; // of this transaction, where there is one
     progress.stage = "run";
-    if (journal === undefined) await this.drain(target);
-    else for await (const part of journal.once(`${this.name}:pipeline:${version}`, () => this.outputs())) await this.write(target, part);
-    this.goOn();
-    progress.stage = "sink";
-    if (target.flush !== undefined) await target.flush(this.group[0].delivery);
-  }
-
-  private async drain(target: Sink): Promise<void> {
     let writing: Promise<void> | undefined;
     try {
-      await this.open().drain((part) => (this.isOutput(part) ? (writing = this.write(target, part)) : undefined));
+      if (journal === undefined) await this.open().drain((part) => (this.isOutput(part) ? (writing = this.write(target, part)) : undefined));
+      else for await (const part of journal.once(`${this.name}:pipeline:${version}`, () => this.outputs())) await this.write(target, part);
     } catch (error) {
       await writing?.catch(ignore); // a transaction is not rolled back under a write that is on its way
       throw error;
     }
+    this.goOn();
+    progress.stage = "sink";
+    if (target.flush !== undefined) await target.flush(this.group[0].delivery);
   }
 
   private async *outputs(): AsyncGenerator<Part> {
@@ -229,22 +230,29 @@ class Attempt {
     const { progress } = this;
     this.goOn();
     progress.stage = "sink";
-    await target.write(part, this.context());
+    await target.write(part, new Output(`${this.name}:${progress.emitted}`, this.group[0].delivery, this.deliveries, this));
     progress.emitted += 1;
     progress.stage = "run";
     this.alive();
   }
+}
 
-  private context(): SinkContext {
-    const signal = (): AbortSignal => this.signal;
-    return {
-      key: `${this.name}:${this.progress.emitted}`,
-      delivery: this.group[0].delivery,
-      deliveries: this.deliveries,
-      get signal() {
-        return signal();
-      },
-    };
+/** What is told of one output. */
+class Output implements SinkContext {
+  readonly key: string;
+  readonly delivery: Delivery;
+  readonly deliveries: readonly Delivery[];
+  readonly #attempt: Attempt;
+
+  constructor(key: string, delivery: Delivery, deliveries: readonly Delivery[], attempt: Attempt) {
+    this.key = key;
+    this.delivery = delivery;
+    this.deliveries = deliveries;
+    this.#attempt = attempt;
+  }
+
+  get signal(): AbortSignal {
+    return this.#attempt.signal;
   }
 }
 

@@ -138,20 +138,25 @@ export class Handling {
     return first === undefined ? undefined : [first, ...rest];
   }
 
-  private async judge(group: Group, outcome: Outcome, pass: Pass): Promise<Next> {
+  private judge(group: Group, outcome: Outcome, pass: Pass): Next | Promise<Next> {
     switch (outcome.kind) {
       case "stopped":
         throw shut;
       case "lost":
         return { kind: "again", delayMs: 0 }; // without those that are lost
       case "done":
-        this.failing.clear();
-        this.budget?.passed();
-        if (await this.ackAll(group, outcome.outputs, pass)) this.well(pass);
-        return over;
+        return this.done(group, outcome.outputs, pass);
       default:
         return this.failed(group, outcome, pass);
     }
+  }
+
+  private async done(group: Group, outputs: number, pass: Pass): Promise<Next> {
+    this.failing.clear();
+    this.budget?.passed();
+    const acked = group.length === 1 ? await this.ack(group[0], outputs, pass) : (await Promise.all(group.map((held) => this.ack(held, outputs, pass)))).includes(true);
+    if (acked) this.well(pass);
+    return over;
   }
 
   private async failed(group: Group, failure: Failure, pass: Pass): Promise<Next> {
@@ -241,12 +246,6 @@ export class Handling {
     if (!probe) return;
     this.door.resume();
     this.settings.tell({ kind: "resumed" });
-  }
-
-  /** Gives whether the queue has confirmed any. */
-  private async ackAll(group: Group, outputs: number, pass: Pass): Promise<boolean> {
-    if (group.length === 1) return this.ack(group[0], outputs, pass);
-    return (await Promise.all(group.map((held) => this.ack(held, outputs, pass)))).includes(true);
   }
 
   private async ack(held: Held, outputs: number, pass: Pass): Promise<boolean> {
