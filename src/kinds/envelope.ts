@@ -56,6 +56,10 @@ export interface EnvelopeOptions {
   readonly maxBytes?: number;
 }
 
+const utf8 = new TextEncoder();
+/** Made once: to make one takes longer than to decode a message. */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Version of the envelope. Fields that a reader does not know are ignored; another version is unreadable. */
 const version = 1;
 
@@ -78,7 +82,7 @@ export function envelope(options: EnvelopeOptions = {}): MessageFormat {
         head.headers = { ...(checkedMetadata(headers, "headers") as Record<string, JsonValue>) }; // checked to be JSON
         break;
       }
-      return new TextEncoder().encode(JSON.stringify({ ...head, parts: parts.map(codec.encode) }));
+      return utf8.encode(JSON.stringify({ ...head, parts: parts.map(codec.encode) }));
     },
     read(body) {
       const fields = objectIn(body);
@@ -124,7 +128,7 @@ export function foreign(options: ForeignOptions): MessageFormat {
     write(message) {
       if (write === undefined) throw new MillraceError("invalid_input", "foreign: this format is only read; give it write");
       const body = write(message.parts, message);
-      return typeof body === "string" ? new TextEncoder().encode(body) : body;
+      return typeof body === "string" ? utf8.encode(body) : body;
     },
     read(body) {
       const content = read(body);
@@ -201,7 +205,7 @@ function tracing(fields: Readonly<Record<string, unknown>>): Pick<ReadMessage, "
 function objectIn(body: Uint8Array): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    value = JSON.parse(strictUtf8.decode(body));
   } catch (cause) {
     throw new MillraceError("invalid_input", `envelope: the body of ${body.byteLength} bytes is no JSON`, { cause });
   }

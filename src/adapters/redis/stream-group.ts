@@ -196,7 +196,9 @@ function bytesOf(value: unknown): Uint8Array {
   throw new MillraceError("bad_response", `${service}: needs bytes, got ${received(value)}`, { service });
 }
 
+const decoder = new TextDecoder();
+
 /** Ids and numbers, whose letters are one byte each. */
 function textOf(value: unknown): string {
-  return typeof value === "string" ? value : new TextDecoder().decode(bytesOf(value));
+  return typeof value === "string" ? value : decoder.decode(bytesOf(value));
 }
