@@ -1,7 +1,7 @@
 /**
  * `npm run chaos`: every broker, and everything that can go wrong with it.
  *
- * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,effects,broker,network,messages,stop`; `--messages=100000` is the size of the rows that kill; `--write` puts the table into
+ * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,effects,broker,network,messages,stop,idle`; `--messages=100000` is the size of the rows that kill; `--write` puts the table into
  * the README. A broker that cannot be started is a failure, unless it is left out by name.
  *
  * @module
@@ -9,6 +9,7 @@
 import { openHost } from "../services/host.ts";
 import { brokerOf, brokers } from "./brokers.ts";
 import { badMessages, brokerKilled, comingAndGoing, effectsOnce, networkBroken, type RowResult, workersKilled } from "./rows.ts";
+import { idleReaders } from "./idle.ts";
 import { type BrokerResult, line, writeTable } from "./table.ts";
 
 const option = (name: string): string | undefined => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -36,6 +37,12 @@ try {
       const done: RowResult[] = [];
       for (const [, row] of played) {
         const result = await row({ broker, server, host, messages });
+        console.log(line(name, result));
+        done.push(result);
+        failed += result.complaints.length > 0 ? 1 : 0;
+      }
+      if (broker.service === "nats" && (option("rows") ?? "idle").split(",").includes("idle")) {
+        const result = await idleReaders(server.url);
         console.log(line(name, result));
         done.push(result);
         failed += result.complaints.length > 0 ? 1 : 0;
