@@ -8,7 +8,7 @@ import { MillraceError } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
 import type { Delivery, Queue } from "../kinds/queue.ts";
 import { cancelledIn, requestIn } from "./call-headers.ts";
-import { changed } from "./changed.ts";
+import { changed, changedQueue } from "./changed.ts";
 
 /** Calls that were cancelled before their request came, at most: each could be worked on for nothing. */
 const maxRemembered = 10_000;
@@ -55,15 +55,7 @@ export interface CalledOptions {
 
 /** The same queue; a request that came too late is acknowledged, one that nobody waits for any more too, and its signal aborts. */
 export function called(queue: Queue, options: CalledOptions): Queue {
-  return {
-    service: queue.service,
-    name: queue.name,
-    guarantee: queue.guarantee,
-    redelivery: queue.redelivery,
-    durable: queue.durable,
-    ...(queue.leaseMs === undefined ? {} : { leaseMs: queue.leaseMs }),
-    lacks: queue.lacks,
-    send: (parts, sending) => queue.send(parts, sending),
+  return changedQueue(queue, {
     async *open(opening) {
       const { signal, drain } = opening;
       const releases = new Set<() => void>();
@@ -84,9 +76,7 @@ export function called(queue: Queue, options: CalledOptions): Queue {
         } // else what is out can still be settled, until the signal aborts
       }
     },
-    close: () => queue.close(),
-    [Symbol.asyncDispose]: () => queue.close(),
-  };
+  });
 }
 
 /** The delivery of a request; `undefined` when its time is over. What is no request, or one of somebody unknown, is not readable. */

@@ -13,7 +13,7 @@ import type { Part } from "../core/part.ts";
 import type { BlobStore } from "../kinds/blob-store.ts";
 import { requireBlobStore } from "../kinds/blob-verbs.ts";
 import { type Delivery, type Queue, type QueueOpenOptions, requireQueue } from "../kinds/queue.ts";
-import { changed } from "./changed.ts";
+import { changed, changedQueue } from "./changed.ts";
 
 /** Of what stands in the message: a single address of this type. */
 const mimeType = "application/vnd.millrace.offloaded+json";
@@ -95,14 +95,7 @@ export function offload(queue: Queue, store: BlobStore, options: OffloadOptions 
     }
   };
 
-  return {
-    service: queue.service,
-    name: queue.name,
-    guarantee: queue.guarantee,
-    redelivery: queue.redelivery,
-    durable: queue.durable,
-    ...(queue.leaseMs === undefined ? {} : { leaseMs: queue.leaseMs }),
-    lacks: queue.lacks,
+  return changedQueue(queue, {
     async send(parts, sending = {}) {
       sending.signal?.throwIfAborted();
       const all = [...parts];
@@ -117,9 +110,7 @@ export function offload(queue: Queue, store: BlobStore, options: OffloadOptions 
     async *open(opening: QueueOpenOptions) {
       for await (const delivery of queue.open(opening)) yield await delivered(delivery, opening.signal);
     },
-    close: () => queue.close(),
-    [Symbol.asyncDispose]: () => queue.close(),
-  };
+  });
 }
 
 function partsIn(body: Uint8Array): Part[] {

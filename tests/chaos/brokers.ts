@@ -54,6 +54,14 @@ const rabbitmqQueue = (url: string, name: string) => rabbitmq({ url, queue: name
 const redisQueue = (url: string, name: string) => redisStreams({ url, stream: name, leaseMs });
 const kafkaQueue = (url: string, name: string) => kafka({ brokers: url, topic: name, group: `${name}-readers`, sessionMs: 6_000, heartbeatMs: 500, timeoutMs: 5_000 });
 
+/** By the queue's own `setup`. */
+function setUp(open: (url: string, name: string) => Queue & { setup(): Promise<void> }): Broker["setup"] {
+  return async (url, name) => {
+    await using queue = open(url, name);
+    await queue.setup();
+  };
+}
+
 /** All there are. */
 export const brokers: readonly Broker[] = [
   {
@@ -61,10 +69,7 @@ export const brokers: readonly Broker[] = [
     service: "postgres",
     durability: "write-ahead log, fsync off: a crash of the process, not of the machine",
     start: startPostgres,
-    async setup(url, name) {
-      await using queue = postgresQueueAt(url, name);
-      await queue.setup();
-    },
+    setup: setUp(postgresQueueAt),
     queue: postgresQueueAt,
   },
   {
@@ -80,10 +85,7 @@ export const brokers: readonly Broker[] = [
     service: "rabbitmq",
     durability: "quorum queues, confirms",
     start: startRabbitmq,
-    async setup(url, name) {
-      await using queue = rabbitmqQueue(url, name);
-      await queue.setup();
-    },
+    setup: setUp(rabbitmqQueue),
     queue: rabbitmqQueue,
   },
   {
@@ -91,10 +93,7 @@ export const brokers: readonly Broker[] = [
     service: "nats",
     durability: "streams in files",
     start: startNats,
-    async setup(url, name) {
-      await using queue = natsQueue(url, name);
-      await queue.setup();
-    },
+    setup: setUp(natsQueue),
     queue: natsQueue,
   },
   {
