@@ -45,11 +45,11 @@ function runtimeName(): string {
   return bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node ${node}`;
 }
 
-/** The pinned Node writes RESULTS.md, another runtime a file of its own: RESULTS-node26.md. */
+/** The pinned Node writes RESULTS.md, another runtime and chosen workloads a file of their own: RESULTS-node26.md, RESULTS-w13.md. */
 function resultsFile(): string {
   const [name = "", version = ""] = runtimeName().toLowerCase().split(" ");
   const runtime = name === "node" ? `node${version.split(".")[0]}` : name;
-  return runtime === "node24" ? "RESULTS.md" : `RESULTS-${runtime}.md`;
+  return `${["RESULTS", ...(runtime === "node24" ? [] : [runtime]), ...positionals].join("-")}.md`;
 }
 
 function versions(): string {
