@@ -17,7 +17,7 @@ const never = (): Promise<never> => new Promise(() => {});
 
 /** Has one message worked on by a worker that dies, and then by another. Gives how often the model was asked. */
 async function twice(sink: SinkLike, options: ConsumeOptions = {}, dies: "before the ack" | "before the sink" = "before the ack"): Promise<number> {
-  await using claims = memoryQueue({ name: "claims" });
+  const claims = memoryQueue({ name: "claims" });
   await claims.send([text("Claim 7: the kettle leaks.")]);
   const model = mockModel(["Pay it.", "Wait. Pay half of it."]);
   const judge = each(async (claim, { signal }) => (await run(model, claim, { signal }).text()).split(/(?<=\.) /).map((sentence) => text(sentence)));
