@@ -4,7 +4,7 @@ import { brokers } from "./brokers.ts";
 import { Oracle } from "./oracle.ts";
 import { payload, readPayload } from "./payload.ts";
 import { workersKilled } from "./rows.ts";
-import { line, markdown } from "./table.ts";
+import { line, markdown, merged } from "./table.ts";
 
 describe("the oracle", () => {
   test("knows what is lost, what came twice, and what nobody sent", () => {
@@ -29,6 +29,9 @@ describe("the oracle", () => {
   test("a result with complaints says so on its line, and a table has a row for each result", () => {
     const row = { row: "worker killed", messages: 1_000, lost: 1, duplicates: 20, explained: "why", seconds: 1.23, complaints: ["1 lost"] };
     expect(line("Redis", row)).toBe("Redis worker killed: 1000 messages, lost 1, dup 20 (2.00 %; why), 1.2 s FAILED: 1 lost");
+    const other = { ...row, row: "broker killed" };
+    const [both] = merged([{ broker: "Redis", from: "redis 7", rows: [other, row] }], [{ broker: "Redis", from: "redis 8", rows: [{ ...row, lost: 0 }] }]);
+    expect(both).toEqual({ broker: "Redis", from: "redis 8", rows: [other, { ...row, lost: 0 }] });
     expect(markdown([{ broker: "Redis", from: "redis 7", rows: [row] }])).toContain("| Redis | worker killed | 1,000 | 1 | 20 | why | 1 |");
   });
 });

@@ -74,7 +74,7 @@ export class Crew {
   /** Kills the one that has most in flight, as soon as one has any, and hires another. */
   async kill(): Promise<void> {
     const busiest = (): Member | undefined => [...this.members].sort((a, b) => b.inFlight - a.inFlight)[0];
-    for (let tries = 0; tries < 400 && (busiest()?.inFlight ?? 0) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let tries = 0; tries < 3_000 && (busiest()?.inFlight ?? 0) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
     const member = busiest();
     if (member === undefined) return;
     if (member.inFlight === 0) this.idleKills += 1;

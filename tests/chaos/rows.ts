@@ -11,6 +11,7 @@ import { startPostgres } from "../services/postgres.ts";
 import type { Broker, Server } from "./brokers.ts";
 import { deadLetters } from "./dead-letters.ts";
 import { type Kind, payload } from "./payload.ts";
+import { sendAll } from "./senders.ts";
 import { maxInFlight, play, type Played } from "./scene.ts";
 
 /** How a row came out. */
@@ -138,12 +139,20 @@ export async function badMessages({ broker, server, messages }: Given): Promise<
   const deadName = `chaos-dead-${Date.now().toString(36)}`;
   await broker.setup(server.url, deadName);
   const settings = { deadName, deliveryTimeoutMs: 3_000 };
-  const played = await play({ broker, url: server.url, messages: count, kindOf, unwritten: poison.length, settings }, async ({ name }) => {
+  let dead: ReadonlySet<number> = new Set();
+  const played = await play({ broker, url: server.url, messages: count, kindOf, unwritten: poison.length, settings }, async ({ name, oracle }) => {
     await using queue = broker.queue(server.url, name);
     const refused = await queue.send([...payload(0, "large"), ...payload(1, "large")]).then(() => undefined, (error: unknown) => error);
     if (!isMillraceError(refused, "too_large")) complaints.push(`a message over the limit was ${refused === undefined ? "taken" : String(refused)}`);
+    let over = false;
+    const reading = deadLetters(broker, server.url, deadName, poison.length).finally(() => (over = true));
+    // good ones go on coming: where bad ones are all there is, a worker takes that for an outage, and waits
+    for (let id = count + 1; !over; id += 1) {
+      await sendAll(oracle, () => broker.queue(server.url, name), id, 1);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    dead = await reading;
   });
-  const dead = await deadLetters(broker, server.url, deadName, poison.length);
   const missing = poison.filter((id) => !dead.has(id));
   const healthy = [...dead].filter((id) => kindOf(id) !== "poison");
   if (missing.length > 0) complaints.push(`${missing.length} poison messages that are no dead letters`);

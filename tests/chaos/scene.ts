@@ -57,18 +57,19 @@ export async function play({ broker, url, messages, kindOf, unwritten = 0, setti
   const base = { broker: broker.service, url, name, concurrency: 50, maxInFlight, workMs: 5, slowMs: 1_000, deliveryTimeoutMs: 20_000 };
   const crew = new Crew(oracle, { ...base, ...settings });
   const start = performance.now();
-  const reached = async (share: number): Promise<void> => {
+  /** Waits until something holds, as long as messages are being written. */
+  const until = async (holds: () => boolean): Promise<void> => {
     let since = performance.now();
-    for (let before = oracle.done; oracle.done < (messages - unwritten) * share && performance.now() - since < patienceMs; ) {
+    for (let before = oracle.done; !holds() && performance.now() - since < patienceMs; before = oracle.done) {
       await oracle.news(500);
       if (oracle.done > before) since = performance.now();
-      before = oracle.done;
     }
   };
+  const reached = (share: number): Promise<void> => until(() => oracle.done >= (messages - unwritten) * share);
   try {
     await Promise.all(Array.from({ length: workers }, () => crew.hire()));
     await Promise.all([sendAll(oracle, () => broker.queue(url, name), 0, messages, kindOf), during({ crew, oracle, name, reached })]);
-    await reached(1);
+    await until(() => oracle.left <= unwritten);
     const seconds = (performance.now() - start) / 1_000;
     const account = oracle.account();
     const complaints = [...crew.failures];

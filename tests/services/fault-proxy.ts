@@ -74,7 +74,8 @@ export async function faultProxy(port: number, host = "127.0.0.1"): Promise<Faul
         if (!to.write(chunk.subarray(at, at + step))) await drained(to);
         if (step < chunk.length) await pause(0); // a turn of the loop: separate reads on the other side
       }
-      if (faults.bytesPerSecond > 0) await pause((chunk.length / faults.bytesPerSecond) * 1_000);
+      // in steps, so that it ends when it is healed
+      for (let bytes = chunk.length; bytes > 0 && faults.bytesPerSecond > 0 && !closed; bytes -= faults.bytesPerSecond / 20) await pause(50);
       held -= chunk.length;
       if (held < highWater / 2) from.resume();
     };
