@@ -122,7 +122,7 @@ export async function networkBroken({ broker, server, host, messages }: Given): 
       if (back > 10_000) slowest.push(`went on only ${(back / 1_000).toFixed(1)} s after "${name}"`);
     }
   });
-  return result("network cut, silent, slow, refused", count, played, "as above", slowest);
+  return result("network cut, silent, slow, refused", count, played, "as after a kill of the broker", slowest);
 }
 
 async function before({ url, port }: Server): Promise<{ readonly url: string; readonly proxy: FaultProxy }> {
