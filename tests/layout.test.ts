@@ -90,7 +90,7 @@ describe("what a source may contain", () => {
   for (const [what, pattern] of Object.entries(forbidden)) {
     test(`no ${what}`, () => {
       const code = sources.filter((source) => pattern.test(source.text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "")));
-      const all = what === "an unfinished place" ? sources.filter((source) => pattern.test(source.text)) : code;
+      const all = ["an unfinished place", "a silenced check"].includes(what) ? sources.filter((source) => pattern.test(source.text)) : code;
       expect(all.map((source) => source.path)).toEqual([]);
     });
   }

@@ -4,8 +4,7 @@
  * @module
  */
 import { MillraceError } from "../core/errors.ts";
-import type { Part } from "../core/part.ts";
-import type { Context } from "../core/processor.ts";
+import type { Context, Processor } from "../core/processor.ts";
 import { type Queue, requireQueue } from "../kinds/queue.ts";
 import { deliveryOf } from "./current.ts";
 import { known } from "./dead-letter.ts";
@@ -55,12 +54,14 @@ export function relay(source: Queue, target: Queue, options: RelayOptions = {}):
   if (source.durable && !target.durable && options.ackOn !== "handoff") {
     throw new MillraceError("missing_config", `${who}: ${target.service} keeps messages in memory only; say ackOn: "handoff" if that is enough`);
   }
-  // eslint-disable-next-line require-yield
-  async function* relayed(_: AsyncIterable<Part>, context?: Context): AsyncGenerator<Part> {
+  const carry = async (context: Context | undefined): Promise<IteratorReturnResult<undefined>> => {
     const delivery = context === undefined ? undefined : deliveryOf(context);
-    if (delivery === undefined) throw new MillraceError("invalid_input", `${who}: works inside of its own worker alone`);
-    await target.send(delivery.parts, { ...known(delivery, target), headers: delivery.headers, ...(context === undefined ? {} : { signal: context.signal }) });
-  }
+    if (context === undefined || delivery === undefined) throw new MillraceError("invalid_input", `${who}: works inside of its own worker alone`);
+    await target.send(delivery.parts, { ...known(delivery, target), headers: delivery.headers, signal: context.signal });
+    return { done: true, value: undefined };
+  };
+  /** Gives nothing: what is sent is the message, also one without parts. */
+  const relayed: Processor = (_, context) => ({ [Symbol.asyncIterator]: () => ({ next: () => carry(context) }) });
   const ordering = source.lacks.keys === undefined ? "key" : "none";
   return consume(source, relayed, undefined, { concurrency: 16, ordering, ...options });
 }

@@ -170,7 +170,6 @@ describe.skipIf(server.skip !== undefined)(titled("one table of Postgres, from s
     const clock = fakeClock();
     let calls = 0;
     const process = (store: PostgresKeyValue): ReturnType<typeof circuitBreaker> =>
-      // eslint-disable-next-line require-yield
       circuitBreaker(async function* () {
         calls += 1;
         throw new MillraceError("unavailable", "down");
