@@ -143,7 +143,7 @@ describe("files: nothing outside the root", () => {
     expect(seen.get("mine")).toBeGreaterThan(0);
   });
 
-  test.skipIf(process.platform === "win32")("refuses a pipe at once, a device and a socket, and lists none of them", async () => {
+  test.skipIf(process.platform === "win32")("refuses a pipe at once, a device and a socket, and lists none of them (not on Windows, which has none in folders)", async () => {
     const root = directory();
     execFileSync("mkfifo", [join(root, "pipe")]);
     symlinkSync("/dev/zero", join(root, "zero"));
@@ -211,7 +211,7 @@ describe("files: writing", () => {
   });
 
   // ulimit is the shell's, and the child is started with Node's own flags: once, on Linux and Node, is enough
-  test.skipIf(process.platform !== "linux" || "Deno" in globalThis)("a file that grows too large for the system leaves no half file", async () => {
+  test.skipIf(process.platform !== "linux" || "Deno" in globalThis)("(where a shell limits sizes: Linux, not under Deno) a file that grows too large for the system leaves no half file", async () => {
     // stands for a full disk, which needs a disk of its own: EFBIG is met where ENOSPC would be
     const root = directory();
     const script = `
@@ -333,7 +333,7 @@ describe("readFiles", () => {
     expect((await collect(readFiles({ root }))).map((part) => (part.kind === "text" ? part.text : part.kind === "bytes" ? part.bytes.byteLength : "?"))).toEqual([0, ""]);
   });
 
-  test.skipIf(process.getuid?.() === 0)("a file that may not be read is unauthorized, but can be named", async () => {
+  test.skipIf(process.getuid?.() === 0)("a file that may not be read is unauthorized, but can be named (not as root, who may read all)", async () => {
     const root = directory();
     writeFileSync(join(root, "x"), "");
     chmodSync(join(root, "x"), 0);
