@@ -9,6 +9,7 @@ import { MillraceError } from "../core/errors.ts";
 
 /** Characters of a line: as many as an event of a stream may have bytes. */
 const maxLineChars = 8_388_608;
+const lineEnd = 0x0a;
 
 /**
  * The values, in order; empty lines are none. Leaving it lets go of the body.
@@ -25,19 +26,19 @@ export async function* jsonLines(service: string, body: ReadableStream<Uint8Arra
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      const text = attempt(
-        () => decoder.decode(value, { stream: true }),
-        () => bad(service, "the answer holds bytes that are no UTF-8"),
-      );
-      let from = 0;
-      for (let to = text.indexOf("\n"); to >= 0; to = text.indexOf("\n", from)) {
-        line += text.slice(from, to);
-        from = to + 1;
+      for (let from = 0, to = 0; from < value.length; from = to) {
+        const end = value.indexOf(lineEnd, from);
+        to = end < 0 ? value.length : end + 1;
+        // a line at a time: bytes that are none must not take the lines before them, which came with them
+        line += attempt(
+          () => decoder.decode(value.subarray(from, to), { stream: true }),
+          () => bad(service, "the answer holds bytes that are no UTF-8"),
+        );
+        if (end < 0) break;
         const whole = line;
         line = "";
         if (whole.trim() !== "") yield attempt((): unknown => JSON.parse(whole), () => bad(service, "sent a line that is no JSON"));
       }
-      line += text.slice(from);
       if (line.length > maxLineChars) throw new MillraceError("too_large", `${service}: a line has more than ${maxLineChars} characters`, { service });
     }
     if (line.trim() === "") return;

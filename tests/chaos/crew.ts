@@ -71,7 +71,7 @@ export class Crew {
     await ready.promise;
   }
 
-  /** Kills the one that has most in flight, as soon as one has any, and hires another. */
+  /** Kills the one that has most in flight, as soon as one has any, and hires another, which may not read yet when this resolves. */
   async kill(): Promise<void> {
     const busiest = (): Member | undefined => [...this.members].sort((a, b) => b.inFlight - a.inFlight)[0];
     for (let tries = 0; tries < 3_000 && (busiest()?.inFlight ?? 0) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -81,7 +81,7 @@ export class Crew {
     this.killedInFlight += member.inFlight;
     member.child.kill("SIGKILL");
     await member.gone;
-    await this.hire();
+    void this.hire(); // the others may have done all there is, where a start takes long
   }
 
   /** Asks one to stop, or all; gives how they did. */

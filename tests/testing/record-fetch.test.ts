@@ -75,9 +75,11 @@ describe("a model adapter, recorded over a socket and replayed without", () => {
   });
 
   test("a fault may be put anywhere into what was recorded whole", async () => {
-    const notes = recording();
-    await using server = await wireServer({ answer: answered(["one ", "two "]) });
-    await run(model(server.url, recordingFetch(fetch, { to: notes })), "Hi").collect();
+    // no socket, which may join events into one chunk: there would be nothing behind the first
+    const notes = await recorded(
+      () => new Response(body(responsesFrames(responses.answered(["one ", "two "]))), { headers: { "content-type": "text/event-stream" } }),
+      (fetch) => run(model("https://model.test", fetch), "Hi").collect(),
+    );
     const [exchange] = exchangesOf(notes);
     if (exchange === undefined) throw new Error("nothing was recorded");
     await using cut = await wireServer({ answer: recordedAnswer(exchange, { fault: { kind: "truncate", after: 1 } }) });

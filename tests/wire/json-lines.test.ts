@@ -75,6 +75,15 @@ test.each([
   expect(`${String(error)} ${String((error as Error).cause)}`).not.toContain("secret");
 });
 
+test.each([
+  ["within a line", [0xff, 0x0a]],
+  ["a character that ends with its line", [0xe2, 0x82, 0x0a]],
+])("bytes that are no UTF-8 (%s) take nothing of the lines that came in the same piece before them", async (_, bytes) => {
+  const { values, error } = await read([Uint8Array.of(...linesOf([{ a: "é" }, { b: 2 }]), ...bytes, ...linesOf([{ c: 3 }]))]);
+  expect(values).toEqual([{ a: "é" }, { b: 2 }]);
+  expect(error).toMatchObject({ code: "bad_response", service: "test" });
+});
+
 test("what the body throws comes out, after the values before it", async () => {
   const broken = new Error("the wire broke");
   function* pieces(): Generator<Uint8Array> {
