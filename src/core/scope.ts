@@ -74,7 +74,7 @@ export class Scope implements Context {
     if (options.observe !== undefined) this.observe = options.observe;
     this.#output = output;
     this.#parent = parent;
-    this.#limits = own?.limits === undefined ? (parent?.limits ?? noLimits) : { ...parent?.limits, ...own.limits };
+    this.#limits = own?.limits === undefined ? (parent?.limits ?? noLimits) : parent === undefined ? own.limits : { ...parent.limits, ...own.limits };
     this.#given = own?.state;
     this.#unwinding = own?.unwinding ?? (parent === undefined ? undefined : parent.#unwinding);
   }

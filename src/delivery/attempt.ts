@@ -7,6 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import { type ErrorCode, errorCodes, MillraceError } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
+import { LinkedList } from "../core/linked-list.ts";
 import type { ErrorPart, Part } from "../core/part.ts";
 import { planFor } from "../core/pipeline.ts";
 import type { Plan } from "../core/plan.ts";
@@ -16,7 +17,7 @@ import type { Run } from "../core/runner.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import type { Journal } from "../kinds/journal.ts";
 import { runAbout } from "./current.ts";
-import { Due } from "./due.ts";
+import { Due, type DueNode } from "./due.ts";
 import type { Tell } from "./events.ts";
 import type { Held } from "./held.ts";
 import type { Sink, SinkContext } from "./sinks.ts";
@@ -52,7 +53,7 @@ export class Attempts {
   readonly settings: AttemptSettings;
   readonly plan: Plan;
   readonly limits: Due<Attempt>;
-  private readonly running = new Set<Attempt>();
+  private readonly running = new LinkedList<Attempt>();
   private stopped: { readonly reason: unknown } | undefined;
 
   constructor(settings: AttemptSettings) {
@@ -68,10 +69,10 @@ export class Attempts {
       if (this.stopped !== undefined) return resolve({ kind: "stopped" });
       if (group.some((held) => held.lost)) return resolve({ kind: "lost" });
       const attempt = new Attempt(this, group, (outcome) => {
-        this.running.delete(attempt);
+        this.running.delete(running);
         resolve(outcome);
       });
-      this.running.add(attempt);
+      const running = this.running.push(attempt);
       attempt.begin();
     });
   }
@@ -94,6 +95,7 @@ class Attempt {
   private readonly deliveries: readonly Delivery[];
   private readonly resolve: (outcome: Outcome) => void;
   private readonly progress = { emitted: 0, stage: "read" as Stage };
+  private limit: DueNode<Attempt> | undefined;
   private run: Run | undefined;
   private over = false;
   private givenUp: { readonly reason: unknown } | undefined;
@@ -108,7 +110,7 @@ class Attempt {
 
   begin(): void {
     for (const held of this.group) held.listen(this.lost);
-    this.attempts.limits.begin(this);
+    this.limit = this.attempts.limits.begin(this);
     const { sink } = this.attempts.settings;
     const performed = sink.atomic === undefined ? this.writeTo(sink) : this.atomically(sink.atomic.bind(sink));
     performed.then(
@@ -140,13 +142,13 @@ class Attempt {
   private settle(outcome: Outcome): void {
     if (this.over) return;
     this.over = true;
-    this.attempts.limits.drop(this);
+    if (this.limit !== undefined) this.attempts.limits.drop(this.limit);
     for (const held of this.group) held.deaf();
     this.resolve(outcome);
   }
 
   private alive(): void {
-    if (this.attempts.settings.totalMs === undefined && !this.over) this.attempts.limits.begin(this);
+    if (this.attempts.settings.totalMs === undefined && this.limit !== undefined) this.attempts.limits.again(this.limit);
   }
 
   /** Made when somebody asks: most sinks never do. */

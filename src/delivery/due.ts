@@ -4,14 +4,29 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import { LinkedList, type ListNode } from "../core/linked-list.ts";
+
+/** The time of one item. A class, as what is made once a message and holds it (see `WayOut` of core/runner.ts). */
+class Time<T> {
+  readonly item: T;
+  atMs: number;
+
+  constructor(item: T, atMs: number) {
+    this.item = item;
+    this.atMs = atMs;
+  }
+}
+
+/** What `begin` gives: by it the time is begun anew, and dropped. */
+export type DueNode<T> = ListNode<Time<T>>;
 
 /** Calls for each item when its time is over. They are due in the order in which their times began, so that only the first needs a timer. */
 export class Due<T> {
   private readonly clock: Clock;
   private readonly ms: number;
   private readonly over: (item: T) => void;
-  /** When each is due; the next first. */
-  private readonly atMs = new Map<T, number>();
+  /** The next first. */
+  private readonly times = new LinkedList<Time<T>>();
   private cancel: (() => void) | undefined;
   private closed = false;
 
@@ -21,22 +36,29 @@ export class Due<T> {
     this.over = over;
   }
 
-  /** The time of an item begins, or begins anew. */
-  begin(item: T): void {
-    if (this.closed) return;
-    this.atMs.delete(item);
-    this.atMs.set(item, this.clock.now() + this.ms); // last
-    this.cancel ??= this.clock.timeout(this.ms, this.ring); // else one is set that rings earlier
+  /** The time of an item begins. */
+  begin(item: T): DueNode<T> {
+    const node = this.times.push(new Time(item, this.clock.now() + this.ms)); // last
+    if (this.closed) this.times.delete(node);
+    else this.cancel ??= this.clock.timeout(this.ms, this.ring); // else one is set that rings earlier
+    return node;
   }
 
-  drop(item: T): void {
-    if (this.atMs.delete(item) && this.atMs.size === 0) this.quiet();
+  /** The time of an item begins anew, unless it was over or dropped. */
+  again(node: DueNode<T>): void {
+    if (!this.times.has(node)) return;
+    node.value.atMs = this.clock.now() + this.ms;
+    this.times.moveToEnd(node);
+  }
+
+  drop(node: DueNode<T>): void {
+    if (this.times.delete(node) && this.times.size === 0) this.quiet();
   }
 
   /** Nothing is due any more. */
   close(): void {
     this.closed = true;
-    this.atMs.clear();
+    this.times.clear();
     this.quiet();
   }
 
@@ -47,14 +69,13 @@ export class Due<T> {
 
   private readonly ring = (): void => {
     const nowMs = this.clock.now();
-    for (const [item, atMs] of this.atMs) {
-      if (atMs > nowMs) break;
-      this.atMs.delete(item);
-      this.over(item);
+    for (let next = this.times.first; next !== undefined && next.value.atMs <= nowMs; next = this.times.first) {
+      this.times.delete(next);
+      this.over(next.value.item);
     }
     this.quiet();
     // only now: what began meanwhile is behind the others
-    const [nextMs] = this.atMs.values();
-    if (nextMs !== undefined) this.cancel = this.clock.timeout(nextMs - nowMs, this.ring);
+    const { first } = this.times;
+    if (first !== undefined) this.cancel = this.clock.timeout(first.value.atMs - nowMs, this.ring);
   };
 }

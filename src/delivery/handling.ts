@@ -45,6 +45,10 @@ export interface Tally {
   lost: number;
 }
 
+function isGroup(all: readonly Held[]): all is Group {
+  return all.length > 0;
+}
+
 /** Works on groups of deliveries. */
 export class Handling {
   readonly door: Door;
@@ -89,7 +93,7 @@ export class Handling {
   }
 
   /** Works on deliveries until all are settled. Rejects with what the program is to blame for; they stay unsettled then. */
-  async handle(group: Group): Promise<void> {
+  async handle(group: readonly Held[]): Promise<void> {
     const lane = this.settings.ordering === "none" ? anywhere : this.lanes.enter(group.map(({ delivery }) => delivery.key));
     try {
       if (lane.turn !== undefined) await lane.turn;
@@ -134,8 +138,8 @@ export class Handling {
   /** Those that are still to be worked on; of those that are lost it is told, once. */
   private left(all: readonly Held[]): Group | undefined {
     for (const held of all) if (held.lost && !held.settled) this.lose(held, held.reason);
-    const [first, ...rest] = all.filter((held) => !held.settled);
-    return first === undefined ? undefined : [first, ...rest];
+    const left = all.some((held) => held.settled) ? all.filter((held) => !held.settled) : all;
+    return isGroup(left) ? left : undefined;
   }
 
   private judge(group: Group, outcome: Outcome, pass: Pass): Next | Promise<Next> {
@@ -152,7 +156,7 @@ export class Handling {
   }
 
   private async done(group: Group, outputs: number, pass: Pass): Promise<Next> {
-    this.failing.clear();
+    if (this.failing.size > 0) this.failing.clear();
     this.budget?.passed();
     const acked = group.length === 1 ? await this.ack(group[0], outputs, pass) : (await Promise.all(group.map((held) => this.ack(held, outputs, pass)))).includes(true);
     if (acked) this.well(pass);

@@ -6,7 +6,7 @@
 import type { Clock } from "../core/clock.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
 import type { Delivery } from "../kinds/queue.ts";
-import { Due } from "./due.ts";
+import { Due, type DueNode } from "./due.ts";
 
 /** A lease is prolonged when a third of it has gone: one failure to do so is not the end of it. */
 const renewals = 3;
@@ -23,12 +23,12 @@ export class Leases {
     this.due = new Due(clock, ms / renewals, (held) => held.renew());
   }
 
-  keep(held: Held): void {
-    this.due.begin(held);
+  keep(held: Held): DueNode<Held> {
+    return this.due.begin(held);
   }
 
-  release(held: Held): void {
-    this.due.drop(held);
+  release(node: DueNode<Held>): void {
+    this.due.drop(node);
   }
 
   /** None is prolonged any more. */
@@ -43,6 +43,7 @@ export class Held {
   /** It was acknowledged or given back, or there was an attempt to: nothing more is done with it. */
   settled = false;
   private readonly leases: Leases | undefined;
+  private renewal: DueNode<Held> | undefined;
   private renewedMs = 0;
   /** Why its lease is over, by the worker's own reckoning. */
   private expired: MillraceError | undefined;
@@ -53,7 +54,7 @@ export class Held {
     this.leases = delivery.extend === undefined ? undefined : leases;
     if (this.leases === undefined) return;
     this.renewedMs = this.leases.clock.now();
-    this.leases.keep(this);
+    this.renewal = this.leases.keep(this);
   }
 
   /** Is it the worker's no more? */
@@ -80,7 +81,7 @@ export class Held {
 
   /** Nothing is prolonged any more. */
   release(): void {
-    this.leases?.release(this);
+    if (this.renewal !== undefined) this.leases?.release(this.renewal);
   }
 
   /** A third of the lease has gone. */
@@ -89,7 +90,7 @@ export class Held {
     if (leases === undefined || this.lost) return;
     const askedMs = leases.clock.now(); // the broker's lease begins no earlier
     if (askedMs - this.renewedMs >= leases.ms) return this.expire(leases);
-    leases.keep(this); // goes on also if the call never settles
+    this.renewal = leases.keep(this); // goes on also if the call never settles
     delivery.extend?.(leases.ms).then(
       () => {
         this.renewedMs = askedMs;

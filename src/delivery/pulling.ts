@@ -4,6 +4,7 @@
  * @module
  */
 import { ignore } from "../core/flow.ts";
+import { LinkedList } from "../core/linked-list.ts";
 import { sizeOf } from "../core/part-size.ts";
 import { isMillraceError } from "../core/errors.ts";
 import type { Delivery } from "../kinds/queue.ts";
@@ -25,8 +26,8 @@ export class Pulling {
   private readonly settings: Settings;
   private readonly failed: (error: unknown) => void;
   private readonly leases: Leases | undefined;
-  private readonly out = new Set<Held>();
-  private readonly work = new Set<Promise<void>>();
+  private out = 0;
+  private readonly work = new LinkedList<Promise<void>>();
   private readonly source = new AbortController();
   /** No more is wanted. */
   private readonly leaving = new AbortController();
@@ -46,7 +47,7 @@ export class Pulling {
 
   /** Deliveries that are out. */
   get inFlight(): number {
-    return this.out.size;
+    return this.out;
   }
 
   /** Reads until the queue ends, or `stop`. Rejects with what cannot be helped by opening it again. */
@@ -128,16 +129,16 @@ export class Pulling {
       const { done, value } = await iterator.next();
       if (done === true) return this.flush();
       this.received += 1;
+      this.out += 1;
       const held = new Held(value, this.leases);
       if (this.stopping) return this.track([held], this.handling.giveBack([held])); // it came too late
-      this.out.add(held);
       this.take(held);
     }
   }
 
   /** May no other delivery be out now? */
   private get full(): boolean {
-    return this.out.size >= this.settings.maxInFlight || !this.handling.door.mayPull;
+    return this.out >= this.settings.maxInFlight || !this.handling.door.mayPull;
   }
 
   /** Waits until another delivery may be out. */
@@ -151,7 +152,7 @@ export class Pulling {
 
   private take(held: Held): void {
     const { batch, clock } = this.settings;
-    if (batch === undefined) return this.begin([held]);
+    if (batch === undefined) return this.begin(Array.of(held)); // no literal: see `WayOut` of core/runner.ts
     const bytes = batch.bytes === Infinity ? 0 : held.delivery.parts.reduce((sum, part) => sum + sizeOf(part), 0);
     if (this.gathered.length > 0 && this.gatheredBytes + bytes > batch.bytes) this.flush();
     if (this.gathered.length === 0) this.cancelGathering = clock.timeout(batch.maxWaitMs, () => this.flush());
@@ -168,24 +169,22 @@ export class Pulling {
     this.begin(group);
   }
 
-  private begin([first, ...rest]: readonly Held[]): void {
-    if (first !== undefined) this.track([first, ...rest], this.handling.handle([first, ...rest]));
+  private begin(group: readonly Held[]): void {
+    if (group.length > 0) this.track(group, this.handling.handle(group));
   }
 
   /** Work whose end makes room. */
   private track(group: readonly Held[], handled: Promise<void>): void {
     const over = (): void => {
-      this.work.delete(work);
-      for (const held of group) {
-        held.release();
-        this.out.delete(held);
-      }
+      this.work.delete(node);
+      for (const held of group) held.release();
+      this.out -= group.length;
       this.wake();
     };
     const work = handled.then(over, (error: unknown) => {
       this.failed(error);
       over();
     });
-    this.work.add(work);
+    const node = this.work.push(work);
   }
 }

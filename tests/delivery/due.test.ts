@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Due } from "../../src/delivery/due.ts";
+import { Due, type DueNode } from "../../src/delivery/due.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 
 describe("one timer for many", () => {
@@ -35,35 +35,42 @@ describe("one timer for many", () => {
     const clock = fakeClock();
     const calls: string[] = [];
     const due = new Due<string>(clock, 100, (item) => calls.push(item));
-    due.begin("a");
-    due.begin("b");
-    due.drop("a");
+    const [a, b] = [due.begin("a"), due.begin("b")];
+    due.drop(a);
     expect(clock.pending).toBe(1);
-    due.drop("b");
+    due.drop(b);
     expect(clock.pending).toBe(0);
     due.begin("c");
     due.close();
-    due.begin("d");
+    due.again(due.begin("d"));
     expect(clock.pending).toBe(0);
     await clock.advance(1_000);
     expect(calls).toEqual([]);
   });
 
   test("it calls whom timers of their own would call, at the same times", async () => {
-    const doings = fc.array(fc.record({ item: fc.nat(5), drop: fc.boolean(), waitMs: fc.nat(60) }), { maxLength: 30 });
+    const doings = fc.array(fc.record({ item: fc.nat(5), doing: fc.constantFrom("begin", "again", "drop"), waitMs: fc.nat(60) }), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(doings, async (all) => {
         const clock = fakeClock();
         const calls: string[] = [];
         const expected: string[] = [];
         const own = new Map<number, () => void>();
+        const nodes = new Map<number, DueNode<number>>();
         const due = new Due<number>(clock, 100, (item) => calls.push(`${clock.now()} ${item}`));
-        for (const { item, drop, waitMs } of all) {
+        for (const { item, doing, waitMs } of all) {
+          const node = nodes.get(item);
+          const runs = own.has(item);
           own.get(item)?.();
-          if (drop) due.drop(item);
-          else {
-            due.begin(item);
-            own.set(item, clock.timeout(100, () => expected.push(`${clock.now()} ${item}`)));
+          own.delete(item);
+          if (doing === "begin" && node !== undefined) due.drop(node);
+          if (doing === "begin") nodes.set(item, due.begin(item));
+          else if (node !== undefined) due[doing](node); // of one that is over, nothing
+          if (doing === "begin" || (doing === "again" && runs)) {
+            own.set(item, clock.timeout(100, () => {
+              own.delete(item);
+              expected.push(`${clock.now()} ${item}`);
+            }));
           }
           await clock.advance(waitMs);
         }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
+import type { ListNode } from "../../core/linked-list.ts";
 import type { QueueEvent } from "../../kinds/queue.ts";
 import type { Link } from "./link.ts";
 import type { Entry, StreamGroup } from "./stream-group.ts";
@@ -14,6 +15,8 @@ export interface Out {
   readonly controller: AbortController;
   endsMs: number;
   handed: boolean;
+  /** Where it stands among those that are held. */
+  node: ListNode<Out> | undefined;
 }
 
 /** How a reader is made. */

@@ -5,6 +5,7 @@
  */
 import { ignore } from "../../core/flow.ts";
 import { MillraceError } from "../../core/errors.ts";
+import { LinkedList } from "../../core/linked-list.ts";
 import { service } from "./client.ts";
 import { isGroupGone, isPassing } from "./errors.ts";
 import type { Line } from "./link.ts";
@@ -29,7 +30,7 @@ const sweepMs = 5_000;
 export class StreamReader {
   /** Unique: nobody else's entries are ever taken for its own. */
   readonly consumer: string = `${consumerPrefix}${crypto.randomUUID()}`;
-  readonly held: Map<string, Out> = new Map();
+  private readonly held = new LinkedList<Out>();
   private readonly options: ReaderOptions;
   private ready: Out[] = [];
   private fetching: Promise<void> = Promise.resolve();
@@ -67,7 +68,7 @@ export class StreamReader {
       if (this.left !== undefined || this.drained) return undefined;
       const out = this.ready.shift();
       if (out !== undefined) {
-        if (this.held.get(out.entry.id) !== out) continue; // its lease was over before anybody asked for it
+        if (!this.has(out)) continue; // its lease was over before anybody asked for it
         out.handed = true;
         return out;
       }
@@ -78,13 +79,12 @@ export class StreamReader {
 
   /** Is it out by this delivery? */
   has(out: Out): boolean {
-    return this.held.get(out.entry.id) === out;
+    return out.node !== undefined && this.held.has(out.node);
   }
 
   /** It was settled, or is somebody else's. */
   release(out: Out, lost?: string): void {
-    if (!this.has(out)) return;
-    this.held.delete(out.entry.id);
+    if (out.node === undefined || !this.held.delete(out.node)) return;
     if (lost !== undefined) out.controller.abort(this.lostError(out, lost));
     else this.settledCount += 1;
     this.changed();
@@ -136,7 +136,7 @@ export class StreamReader {
     this.left = reason;
     this.over.abort();
     this.cancelLook?.();
-    const outs = [...this.held.values()];
+    const outs = [...this.held];
     const handed = outs.filter((out) => out.handed).map(({ entry }) => entry.id);
     this.held.clear();
     for (const out of outs) out.controller.abort(this.lostError(out, "its reader has left"));
@@ -191,7 +191,7 @@ export class StreamReader {
     const blockMs = Math.min(maxBlockMs, Math.ceil(leaseMs / 4));
     if (clock.now() >= this.ownMs) {
       this.ownMs = Infinity;
-      const entries = this.found(await group.own(this.consumer, this.held.keys()));
+      const entries = this.found(await group.own(this.consumer, this.ids()));
       if (entries.length > 0) return entries;
     }
     if (clock.now() >= this.takeMs && !this.tookLast) {
@@ -241,7 +241,7 @@ export class StreamReader {
     this.connectionId = String(await link.call("read", ["CLIENT", "ID"]));
     this.line = line;
     if (!again) return;
-    this.keep(this.found(await group.own(this.consumer, this.held.keys())));
+    this.keep(this.found(await group.own(this.consumer, this.ids())));
     // once more when the server no longer waits with the read that was lost
     this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;
   }
@@ -258,20 +258,32 @@ export class StreamReader {
     const { clock, leaseMs } = this.options;
     const endsMs = clock.now() + leaseMs * leaseShare;
     for (const entry of entries) {
-      const before = this.held.get(entry.id);
-      if (before !== undefined) before.controller.abort(this.lostError(before, "its lease is over"));
-      const out: Out = { entry, controller: new AbortController(), endsMs, handed: false };
-      this.held.set(entry.id, out);
+      if (entry.attempt > 1) this.renewed(entry.id);
+      const out: Out = { entry, controller: new AbortController(), endsMs, handed: false, node: undefined };
+      out.node = this.held.push(out);
       this.ready.push(out);
     }
     if (this.held.size > 0) this.look();
+  }
+
+  /** It was taken from the reader by itself: only the newer delivery counts. */
+  private renewed(id: string): void {
+    for (const out of this.held) {
+      if (out.entry.id !== id || out.node === undefined) continue;
+      this.held.delete(out.node);
+      out.controller.abort(this.lostError(out, "its lease is over"));
+    }
+  }
+
+  private ids(): string[] {
+    return Array.from(this.held, ({ entry }) => entry.id);
   }
 
   /** With the group went all that it knew to be out: what is still in the stream comes again. */
   private forgetAll(): void {
     this.joined = false;
     this.ready = [];
-    for (const out of this.held.values()) this.release(out, "its group is gone");
+    for (const out of this.held) this.release(out, "its group is gone");
   }
 
   /** What was fetched and never handed out goes back at once, as if it had not been. */
@@ -287,7 +299,7 @@ export class StreamReader {
     this.cancelLook ??= clock.timeout(leaseMs / looksPerLease, () => {
       this.cancelLook = undefined;
       const nowMs = clock.now();
-      for (const out of this.held.values()) if (out.endsMs <= nowMs) this.release(out, "its lease is over");
+      for (const out of this.held) if (out.endsMs <= nowMs) this.release(out, "its lease is over");
       if (this.held.size > 0) this.look();
     });
   }
