@@ -1,5 +1,5 @@
 /**
- * What is there now, in the order in which it came: each leaves from wherever it stands.
+ * What is there now, in an order: each leaves from wherever it stands.
  *
  * A `Set` does that too, but not where thousands come and go in a second: its table is made anew each time it is full of those who have
  * left, each keeps the next one alive, and once one of them is old the young generation's collector keeps all that was ever in them until
@@ -26,7 +26,9 @@ class Node<T> implements ListNode<T> {
   }
 }
 
-/** Values in the order in which they came. */
+const always = (): boolean => true;
+
+/** Values in the order in which they came, or in any other. */
 export class LinkedList<T> implements Iterable<T> {
   size = 0;
   private head: Node<T> | undefined = undefined;
@@ -37,10 +39,10 @@ export class LinkedList<T> implements Iterable<T> {
     return this.head;
   }
 
-  /** Takes a value in, as the last; gives its place. */
-  push(value: T): ListNode<T> {
+  /** Takes a value in, behind the last one for which `after` holds; gives its node. */
+  push(value: T, after: (other: T) => boolean = always): ListNode<T> {
     const node = new Node(value, this);
-    this.append(node);
+    this.link(node, after);
     return node;
   }
 
@@ -56,11 +58,12 @@ export class LinkedList<T> implements Iterable<T> {
     return true;
   }
 
-  /** Makes it the last, as if it had left and come again. */
-  moveToEnd(node: ListNode<T>): void {
-    if (!(node instanceof Node) || node.list !== this) return;
+  /** Puts it somewhere else, as if it had left and come again. Gives whether it was there. */
+  move(node: ListNode<T>, after: (other: T) => boolean = always): boolean {
+    if (!(node instanceof Node) || node.list !== this) return false;
     this.unlink(node as Node<T>); // it is in this list
-    this.append(node as Node<T>);
+    this.link(node as Node<T>, after);
+    return true;
   }
 
   clear(): void {
@@ -74,11 +77,16 @@ export class LinkedList<T> implements Iterable<T> {
     for (const node of nodes) if (node.list === this) yield node.value;
   }
 
-  private append(node: Node<T>): void {
-    node.before = this.tail;
-    if (this.tail === undefined) this.head = node;
-    else this.tail.behind = node;
-    this.tail = node;
+  private link(node: Node<T>, after: (other: T) => boolean): void {
+    let before = this.tail;
+    while (before !== undefined && !after(before.value)) before = before.before;
+    const behind = before === undefined ? this.head : before.behind;
+    node.before = before;
+    node.behind = behind;
+    if (before === undefined) this.head = node;
+    else before.behind = node;
+    if (behind === undefined) this.tail = node;
+    else behind.before = node;
     this.size += 1;
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import { type Deadline, Deadlines } from "../core/deadlines.ts";
 import { type ErrorCode, errorCodes, MillraceError } from "../core/errors.ts";
 import { ignore } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
@@ -17,7 +18,6 @@ import type { Run } from "../core/runner.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import type { Journal } from "../kinds/journal.ts";
 import { runAbout } from "./current.ts";
-import { Due, type DueNode } from "./due.ts";
 import type { Tell } from "./events.ts";
 import type { Held } from "./held.ts";
 import type { Sink, SinkContext } from "./sinks.ts";
@@ -52,7 +52,9 @@ export interface AttemptSettings {
 export class Attempts {
   readonly settings: AttemptSettings;
   readonly plan: Plan;
-  readonly limits: Due<Attempt>;
+  readonly limits: Deadlines<Attempt>;
+  /** Of an attempt, or of each step of one. */
+  readonly limitMs: number;
   private readonly running = new LinkedList<Attempt>();
   private stopped: { readonly reason: unknown } | undefined;
 
@@ -60,7 +62,8 @@ export class Attempts {
     const { processor, clock, totalMs, idleMs } = settings;
     this.settings = settings;
     this.plan = planFor(processor);
-    this.limits = new Due(clock, totalMs ?? idleMs, (attempt) => attempt.late());
+    this.limitMs = totalMs ?? idleMs;
+    this.limits = new Deadlines(clock, (attempt) => attempt.late());
   }
 
   /** Makes one attempt. It never rejects, and is over at `stop`, whatever the pipeline and the sink do. */
@@ -95,7 +98,7 @@ class Attempt {
   private readonly deliveries: readonly Delivery[];
   private readonly resolve: (outcome: Outcome) => void;
   private readonly progress = { emitted: 0, stage: "read" as Stage };
-  private limit: DueNode<Attempt> | undefined;
+  private limit: Deadline<Attempt> | undefined;
   private run: Run | undefined;
   private over = false;
   private givenUp: { readonly reason: unknown } | undefined;
@@ -110,7 +113,7 @@ class Attempt {
 
   begin(): void {
     for (const held of this.group) held.listen(this.lost);
-    this.limit = this.attempts.limits.begin(this);
+    this.limit = this.attempts.limits.begin(this, this.attempts.limitMs);
     const { sink } = this.attempts.settings;
     const performed = sink.atomic === undefined ? this.writeTo(sink) : this.atomically(sink.atomic.bind(sink));
     performed.then(
@@ -148,7 +151,7 @@ class Attempt {
   }
 
   private alive(): void {
-    if (this.attempts.settings.totalMs === undefined && this.limit !== undefined) this.attempts.limits.again(this.limit);
+    if (this.attempts.settings.totalMs === undefined && this.limit !== undefined) this.attempts.limits.again(this.limit, this.attempts.limitMs);
   }
 
   /** Made when somebody asks: most sinks never do. */

@@ -4,9 +4,9 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import { type Deadline, Deadlines } from "../core/deadlines.ts";
 import { isMillraceError, MillraceError } from "../core/errors.ts";
 import type { Delivery } from "../kinds/queue.ts";
-import { Due, type DueNode } from "./due.ts";
 
 /** A lease is prolonged when a third of it has gone: one failure to do so is not the end of it. */
 const renewals = 3;
@@ -15,19 +15,19 @@ const renewals = 3;
 export class Leases {
   readonly ms: number;
   readonly clock: Clock;
-  private readonly due: Due<Held>;
+  private readonly due: Deadlines<Held>;
 
   constructor(ms: number, clock: Clock) {
     this.ms = ms;
     this.clock = clock;
-    this.due = new Due(clock, ms / renewals, (held) => held.renew());
+    this.due = new Deadlines(clock, (held) => held.renew());
   }
 
-  keep(held: Held): DueNode<Held> {
-    return this.due.begin(held);
+  keep(held: Held): Deadline<Held> {
+    return this.due.begin(held, this.ms / renewals);
   }
 
-  release(node: DueNode<Held>): void {
+  release(node: Deadline<Held>): void {
     this.due.drop(node);
   }
 
@@ -43,7 +43,7 @@ export class Held {
   /** It was acknowledged or given back, or there was an attempt to: nothing more is done with it. */
   settled = false;
   private readonly leases: Leases | undefined;
-  private renewal: DueNode<Held> | undefined;
+  private renewal: Deadline<Held> | undefined;
   private renewedMs = 0;
   /** Why its lease is over, by the worker's own reckoning. */
   private expired: MillraceError | undefined;

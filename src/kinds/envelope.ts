@@ -38,6 +38,8 @@ export interface ReadMessage extends Partial<Omit<Message, "parts">> {
   readonly unreadable?: MillraceError;
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** How messages are written and read. */
 export interface MessageFormat {
   /** Of the body. */
@@ -90,13 +92,14 @@ export function envelope(options: EnvelopeOptions = {}): MessageFormat {
       const { parts, id, sentAt, headers } = fields;
       if (!Array.isArray(parts)) throw new MillraceError("invalid_input", `envelope: parts must be an array, got ${received(parts)}`);
       const sentAtMs = typeof sentAt === "string" ? Date.parse(sentAt) : NaN;
-      return {
-        parts: parts.map(codec.decode),
-        ...(typeof id === "string" && id !== "" && id.length <= 512 ? { id } : {}),
-        ...(Number.isNaN(sentAtMs) ? {} : { sentAtMs }),
-        ...tracing(fields),
-        headers: headers === undefined ? noMetadata : checkedMetadata(headers, "headers"),
-      };
+      const correlationId = validCorrelationId(fields["correlationId"]);
+      const traceparent = validTraceparent(fields["traceparent"]);
+      const message: Writable<ReadMessage> = { parts: parts.map(codec.decode), headers: headers === undefined ? noMetadata : checkedMetadata(headers, "headers") };
+      if (typeof id === "string" && id !== "" && id.length <= 512) message.id = id;
+      if (!Number.isNaN(sentAtMs)) message.sentAtMs = sentAtMs;
+      if (correlationId !== undefined) message.correlationId = correlationId;
+      if (traceparent !== undefined) message.traceparent = traceparent;
+      return message;
     },
   };
 }
@@ -170,7 +173,7 @@ export function readMessage(who: string, format: MessageFormat, body: Uint8Array
       throw new MillraceError("too_large", `${who}: a message may have ${format.maxBytes} bytes, got ${body.byteLength}`);
     }
     const message = format.read(body);
-    return { ...message, parts: message.parts.map(demoted) };
+    return message.parts.some(({ role }) => role === "system") ? { ...message, parts: message.parts.map(demoted) } : message;
   } catch (cause) {
     const known = isMillraceError(cause) && cause.scope === "part" ? cause : undefined;
     // The text of a foreign error may quote the body, so only its kind is told.
@@ -194,12 +197,6 @@ export function validCorrelationId(value: unknown): string | undefined {
 export function validTraceparent(value: unknown): string | undefined {
   const valid = typeof value === "string" && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(value);
   return valid ? value : undefined;
-}
-
-function tracing(fields: Readonly<Record<string, unknown>>): Pick<ReadMessage, "correlationId" | "traceparent"> {
-  const correlationId = validCorrelationId(fields["correlationId"]);
-  const traceparent = validTraceparent(fields["traceparent"]);
-  return { ...(correlationId === undefined ? {} : { correlationId }), ...(traceparent === undefined ? {} : { traceparent }) };
 }
 
 function objectIn(body: Uint8Array): Readonly<Record<string, unknown>> {

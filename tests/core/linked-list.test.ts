@@ -6,7 +6,7 @@ const numRuns = Number(process.env.PROPERTY_RUNS ?? 200);
 const step = fc.oneof(
   fc.record({ kind: fc.constant("push" as const), value: fc.nat(5) }),
   fc.record({ kind: fc.constant("delete" as const), at: fc.nat() }),
-  fc.record({ kind: fc.constant("moveToEnd" as const), at: fc.nat() }),
+  fc.record({ kind: fc.constant("move" as const), at: fc.nat() }),
   fc.record({ kind: fc.constant("clear" as const) }),
 );
 
@@ -22,8 +22,8 @@ test("whatever comes and goes, the list holds what a list of all that came holds
           for (const one of all) one.there = false;
         } else if (all.length > 0) {
           const one = all[it.at % all.length]!;
-          if (it.kind === "moveToEnd") {
-            list.moveToEnd(one.node);
+          if (it.kind === "move") {
+            expect(list.move(one.node)).toBe(one.there);
             if (one.there) all.push(...all.splice(all.indexOf(one), 1));
             continue;
           }
@@ -35,6 +35,25 @@ test("whatever comes and goes, the list holds what a list of all that came holds
         expect([list.size, list.first?.value]).toEqual([there.length, there[0]?.node.value]);
         for (const one of all) expect(list.has(one.node)).toBe(one.there);
       }
+    }),
+    { numRuns },
+  );
+});
+
+test("what comes behind those for which something holds keeps a list sorted", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(9), { maxLength: 20 }), fc.nat(), fc.nat(9), (values, at, to) => {
+      const list = new LinkedList<{ rank: number; n: number }>();
+      const nodes = values.map((rank, n) => list.push({ rank, n }, (other) => other.rank <= rank));
+      const sorted = values.map((rank, n) => ({ rank, n })).sort((a, b) => a.rank - b.rank || a.n - b.n);
+      expect([...list]).toEqual(sorted);
+      const moved = nodes[at % nodes.length];
+      if (moved === undefined) return;
+      moved.value.rank = to;
+      list.move(moved, (other) => other.rank <= to);
+      const rest = sorted.filter(({ n }) => n !== moved.value.n);
+      const place = rest.filter(({ rank }) => rank <= to).length;
+      expect([...list]).toEqual(rest.toSpliced(place, 0, moved.value));
     }),
     { numRuns },
   );

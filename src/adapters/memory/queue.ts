@@ -5,9 +5,11 @@
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { noMetadata } from "../../core/part.ts";
+import { ignore } from "../../core/flow.ts";
+import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, writeMessage } from "../../kinds/envelope.ts";
-import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { Backlog, type Stored } from "./backlog.ts";
 
 const service = "memory";
@@ -34,9 +36,22 @@ export interface MemoryQueue extends Queue {
   put(body: Uint8Array, options?: { readonly key?: string }): string;
 }
 
+/** A message that is out. */
+class Out {
+  readonly stored: Stored;
+  readonly controller: AbortController = new AbortController();
+  readonly node: ListNode<Out>;
+  stopLease: () => void = ignore;
+
+  constructor(stored: Stored, held: LinkedList<Out>) {
+    this.stored = stored;
+    this.node = held.push(this);
+  }
+}
+
 /** One `open`: what it holds, and what wakes it. */
 interface Reader {
-  readonly held: Map<Stored, AbortController>;
+  readonly held: LinkedList<Out>;
   wake: () => void;
   /** It gets no more, and is forgotten with the last that it holds. */
   drained: boolean;
@@ -87,73 +102,56 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     wakeAll();
     return `${name}/${stored.place}`;
   };
+  const idOf = ({ place }: Stored): string => `${name}/${place}`;
+  const goneError = ({ stored }: Out): MillraceError => new MillraceError("closed", `${service}: delivery ${idOf(stored)} is this reader's no more`, { service });
   /** Takes a message from its reader; false when it is not out by this delivery any more: the same reader may have it again by another. */
-  const release = (reader: Reader, stored: Stored, delivery: AbortController): boolean => {
-    if (reader.held.get(stored) !== delivery) return false;
-    reader.held.delete(stored);
+  const release = (reader: Reader, out: Out): boolean => {
+    if (!reader.held.delete(out.node)) return false;
+    out.stopLease();
     inFlight -= 1;
     if (reader.drained && reader.held.size === 0) reader.forget();
     return true;
   };
-  const lose = (reader: Reader, stored: Stored, delivery: AbortController, why: string): void => {
-    if (!release(reader, stored, delivery)) return;
-    backlog.giveBack(stored, 0);
+  const lose = (reader: Reader, out: Out, why: string): void => {
+    if (!release(reader, out)) return;
+    backlog.giveBack(out.stored, 0);
     wakeAll();
-    delivery.abort(new MillraceError("closed", `${service}: delivery ${name}/${stored.place} is lost: ${why}`, { service }));
+    out.controller.abort(new MillraceError("closed", `${service}: delivery ${idOf(out.stored)} is lost: ${why}`, { service }));
   };
-
-  const deliver = (reader: Reader, stored: Stored): Delivery => {
-    const id = `${name}/${stored.place}`;
-    const controller = new AbortController();
-    reader.held.set(stored, controller);
+  const lease = (reader: Reader, out: Out, ms: number): void => {
+    out.stopLease();
+    out.stopLease = clock.timeout(ms, () => lose(reader, out, "its lease is over"));
+  };
+  const settle = (reader: Reader, out: Out, then: () => void): void => {
+    ready(undefined);
+    if (!release(reader, out)) throw goneError(out);
+    then();
+    wakeAll();
+  };
+  const handsOf = (reader: Reader): Hands<Out> => ({
+    service,
+    ack: (out) => settle(reader, out, () => backlog.forget(out.stored)),
+    nack: (out, { delayMs, counted }) =>
+      settle(reader, out, () => {
+        if (!counted) out.stored.attempts -= 1;
+        backlog.giveBack(out.stored, delayMs);
+      }),
+    ...(leaseMs === undefined
+      ? {}
+      : {
+          extend(out: Out, ms: number) {
+            if (!reader.held.has(out.node)) throw goneError(out);
+            lease(reader, out, ms);
+          },
+        }),
+  });
+  const deliver = (reader: Reader, hands: Hands<Out>, stored: Stored): Delivery => {
+    const out = new Out(stored, reader.held);
     inFlight += 1;
     stored.attempts += 1;
+    if (leaseMs !== undefined) lease(reader, out, leaseMs);
     const { key, attempts } = stored;
-    const { id: messageId, ...message } = readMessage(service, format, stored.body);
-    const once = settleOnce(service, id);
-    let stopLease = (): void => {};
-    const lease = (ms: number): void => {
-      stopLease();
-      stopLease = clock.timeout(ms, () => lose(reader, stored, controller, "its lease is over"));
-    };
-    if (leaseMs !== undefined) {
-      lease(leaseMs);
-      controller.signal.addEventListener("abort", () => stopLease(), { once: true });
-    }
-    const settle = (then: () => void): Promise<void> =>
-      once(() => {
-        ready(undefined);
-        if (!release(reader, stored, controller)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
-        stopLease();
-        then();
-        wakeAll();
-      });
-    return {
-      headers: noMetadata,
-      ...message,
-      id,
-      attempt: attempts,
-      ...(key === undefined ? {} : { key }),
-      ...(messageId === undefined ? {} : { messageId }),
-      signal: controller.signal,
-      ack: () => settle(() => backlog.forget(stored)),
-      async nack({ delayMs = 0, counted = true } = {}) {
-        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
-        await settle(() => {
-          if (!counted) stored.attempts -= 1;
-          backlog.giveBack(stored, delayMs);
-        });
-      },
-      ...(leaseMs === undefined
-        ? {}
-        : {
-            async extend(ms: number) {
-              wholeNumber(`${service}: extend`, "ms", ms, 1);
-              if (reader.held.get(stored) !== controller) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
-              lease(ms);
-            },
-          }),
-    };
+    return handOut(hands, out, readMessage(service, format, stored.body), { id: idOf(stored), attempt: attempts, key, signal: out.controller.signal });
   };
 
   /** Waits until something may have changed: a message came, one is due, one was settled. */
@@ -180,7 +178,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
   async function* open({ signal, drain, maxInFlight }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     const leave = (): void => {
       reader.forget();
-      for (const [stored, delivery] of reader.held) lose(reader, stored, delivery, "its reader has left");
+      for (const out of reader.held) lose(reader, out, "its reader has left");
     };
     const drained = (): void => {
       reader.drained = true;
@@ -191,7 +189,8 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
       signal.removeEventListener("abort", leave);
       drain?.removeEventListener("abort", drained);
     };
-    const reader: Reader = { held: new Map(), wake: () => {}, drained: drain?.aborted === true, forget };
+    const reader: Reader = { held: new LinkedList(), wake: () => {}, drained: drain?.aborted === true, forget };
+    const hands = handsOf(reader);
     ready(signal);
     readers.add(reader);
     signal.addEventListener("abort", leave, { once: true }); // also of a reader that nobody pulls any more
@@ -201,7 +200,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
       while (!reader.drained) {
         const stored = reader.held.size < maxInFlight ? backlog.take(reader) : undefined;
         if (stored === undefined) await changed(reader, signal);
-        else yield deliver(reader, stored);
+        else yield deliver(reader, hands, stored);
         ready(signal);
       }
       ended = true;
@@ -214,8 +213,13 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
   const close = async (): Promise<void> => {
     if (closed) return;
     closed = true;
-    for (const { held } of readers) for (const controller of held.values()) controller.abort(new MillraceError("closed", `${service}: the queue is closed`, { service }));
-    for (const { held } of readers) held.clear();
+    for (const { held } of readers) {
+      for (const { controller, stopLease } of held) {
+        stopLease();
+        controller.abort(new MillraceError("closed", `${service}: the queue is closed`, { service }));
+      }
+      held.clear();
+    }
     inFlight = 0;
     backlog.clear();
     wakeAll();

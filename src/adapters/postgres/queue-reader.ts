@@ -4,10 +4,12 @@
  * @module
  */
 import { systemClock } from "../../core/clock.ts";
-import { MillraceError, wholeNumber } from "../../core/errors.ts";
-import { noMetadata } from "../../core/part.ts";
+import { type Deadline, Deadlines } from "../../core/deadlines.ts";
+import { MillraceError } from "../../core/errors.ts";
+import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
-import { type Delivery, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import type { Delivery } from "../../kinds/queue.ts";
 import { heard } from "../../wire/heard.ts";
 import { type Asked, type Claimed, isPassing, pauseMs, type QueueCalls } from "./queue-calls.ts";
 import { type Together, together } from "./together.ts";
@@ -35,12 +37,19 @@ export interface ReaderSettings {
 }
 
 /** A message that this reader has. */
-interface Held {
+class Held {
   readonly claimed: Claimed;
-  readonly controller: AbortController;
-  /** Its lease is watched by a timer of ours, which is over before the server's: it began when the claim was sent. */
-  stopLease: () => void;
+  readonly controller: AbortController = new AbortController();
+  node: ListNode<Held> | undefined = undefined;
+  /** Its lease by our own clock is over before the server's: it began when the claim was sent. */
+  lease: Deadline<Held> | undefined = undefined;
+
+  constructor(claimed: Claimed) {
+    this.claimed = claimed;
+  }
 }
+
+const none: readonly number[] = [];
 
 type Settling = "ack" | "nack" | "extend";
 type Settled = Asked & { readonly held: Held };
@@ -49,7 +58,8 @@ type Settled = Asked & { readonly held: Held };
 export class QueueReader {
   private readonly settings: ReaderSettings;
   private readonly holder = crypto.randomUUID();
-  private readonly held = new Map<string, Held>();
+  private readonly held = new LinkedList<Held>();
+  private readonly leases = new Deadlines<Held>(systemClock, (held) => this.late(held));
   /** Claimed and not handed out. */
   private ready: Held[] = [];
   private readonly settling: Readonly<Record<Settling, Together<Settled, boolean>>>;
@@ -108,7 +118,7 @@ export class QueueReader {
     this.left.abort();
     const ready = this.ready;
     this.ready = [];
-    const out = [...this.held.values()].filter((held) => !ready.includes(held));
+    const out = [...this.held].filter((held) => !ready.includes(held));
     await Promise.all([this.giveBack(ready, 1, "its reader has left"), this.giveBack(out, 0, "its reader has left"), this.claiming]);
   }
 
@@ -133,13 +143,13 @@ export class QueueReader {
     const { calls, leaseMs } = this.settings;
     const askedMs = systemClock.now();
     try {
-      if (this.failures > 0) await calls.disown(this.holder, [...this.held.keys()]);
+      if (this.failures > 0) await calls.disown(this.holder, Array.from(this.held, ({ claimed: { id } }) => id));
       const rows = await calls.claim(this.holder, leaseMs, wanted);
       this.failures = 0;
       this.awaySinceMs = undefined;
       for (const claimed of rows) {
-        const held: Held = { claimed, controller: new AbortController(), stopLease: ignore };
-        this.held.set(claimed.id, held);
+        const held = new Held(claimed);
+        held.node = this.held.push(held);
         this.lease(held, askedMs + leaseMs);
         this.ready.push(held);
       }
@@ -185,36 +195,26 @@ export class QueueReader {
 
   private deliver(held: Held): Delivery {
     const { name, format } = this.settings;
-    const { id, key, body, attempts, epoch, messageId } = held.claimed;
-    const delivery = `${name}/${id}`;
-    const { id: _, ...message } = readMessage(service, format, body);
-    const once = settleOnce(service, delivery);
-    const { signal } = held.controller;
-    const ask = async (statement: Settling, more: readonly number[]): Promise<void> => {
-      signal.throwIfAborted();
-      if (await this.settling[statement].add({ id, epoch, more, held })) return;
-      throw new MillraceError("closed", `${service}: delivery ${delivery} is this reader's no more`, { service });
-    };
-    return {
-      headers: noMetadata,
-      ...message,
-      id: delivery,
-      attempt: attempts,
-      ...(key === undefined ? {} : { key }),
-      messageId,
-      signal,
-      ack: () => once(() => ask("ack", [])),
-      async nack({ delayMs = 0, counted = true } = {}) {
-        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
-        await once(() => ask("nack", [delayMs, counted ? 0 : 1]));
-      },
-      extend: async (ms) => {
-        wholeNumber(`${service}: extend`, "ms", ms, 1);
-        const askedMs = systemClock.now();
-        await ask("extend", [ms]);
-        this.lease(held, askedMs + ms);
-      },
-    };
+    const { claimed: { id, key, body, attempts, messageId }, controller: { signal } } = held;
+    return handOut(this.hands, held, readMessage(service, format, body), { id: `${name}/${id}`, attempt: attempts, key, messageId, signal });
+  }
+
+  private readonly hands: Hands<Held> = {
+    service,
+    ack: (held) => this.ask("ack", held, none),
+    nack: (held, { delayMs, counted }) => this.ask("nack", held, [delayMs, counted ? 0 : 1]),
+    extend: async (held, ms) => {
+      const askedMs = systemClock.now();
+      await this.ask("extend", held, [ms]);
+      this.lease(held, askedMs + ms);
+    },
+  };
+
+  private async ask(statement: Settling, held: Held, more: readonly number[]): Promise<void> {
+    const { claimed: { id, epoch }, controller: { signal } } = held;
+    signal.throwIfAborted();
+    if (await this.settling[statement].add({ id, epoch, more, held })) return;
+    throw new MillraceError("closed", `${service}: delivery ${this.settings.name}/${id} is this reader's no more`, { service });
   }
 
   /**
@@ -260,18 +260,20 @@ export class QueueReader {
   }
 
   private lease(held: Held, untilMs: number): void {
-    held.stopLease();
-    if (!this.held.has(held.claimed.id)) return;
-    held.stopLease = systemClock.timeout(untilMs - systemClock.now(), () => {
-      this.ready = this.ready.filter((it) => it !== held);
-      this.lose(held, "its lease is over");
-      this.look();
-    });
+    const leftMs = untilMs - systemClock.now();
+    if (held.lease === undefined) held.lease = this.leases.begin(held, leftMs);
+    else this.leases.again(held.lease, leftMs); // nothing where it is settled
+  }
+
+  private late(held: Held): void {
+    this.ready = this.ready.filter((it) => it !== held);
+    this.lose(held, "its lease is over");
+    this.look();
   }
 
   private forget(held: Held): void {
-    held.stopLease();
-    if (this.held.get(held.claimed.id) === held) this.held.delete(held.claimed.id);
+    if (held.lease !== undefined) this.leases.drop(held.lease);
+    if (held.node !== undefined) this.held.delete(held.node);
     if (this.held.size === 0) this.emptied();
   }
 

@@ -4,10 +4,11 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
-import { MillraceError, wholeNumber } from "../../core/errors.ts";
-import { noMetadata } from "../../core/part.ts";
+import { MillraceError } from "../../core/errors.ts";
+import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import type { MessageFormat } from "../../kinds/envelope.ts";
-import { type Delivery, type NackOptions, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import type { Delivery, NackOptions } from "../../kinds/queue.ts";
 import type { AmqpChannel, AmqpMessage } from "./client.ts";
 import { type Dialing, service } from "./dial.ts";
 import type { Link } from "./link.ts";
@@ -45,10 +46,22 @@ export interface Session {
 }
 
 /** A message that was handed out and is not settled. */
-interface Out {
+class Out {
   readonly came: AmqpMessage;
   readonly session: Session;
-  readonly controller: AbortController;
+  readonly id: string;
+  readonly place: string;
+  readonly attempt: number;
+  readonly controller: AbortController = new AbortController();
+  node: ListNode<Out> | undefined = undefined;
+
+  constructor(came: AmqpMessage, session: Session, id: string, place: string, attempt: number) {
+    this.came = came;
+    this.session = session;
+    this.id = id;
+    this.place = place;
+    this.attempt = attempt;
+  }
 }
 
 /** Gives back what was not handed out. */
@@ -64,7 +77,7 @@ export function giveBack({ channel }: Session, came: AmqpMessage): void {
 export class Outstanding {
   private readonly settings: OutstandingSettings;
   private readonly settled: () => void;
-  private readonly out = new Set<Out>();
+  private readonly out = new LinkedList<Out>();
 
   /** `settled` hears of each. */
   constructor(settings: OutstandingSettings, settled: () => void) {
@@ -86,59 +99,51 @@ export class Outstanding {
   /** Hands out a message. */
   deliver(came: AmqpMessage, session: Session): Delivery {
     const { name, format, maxMessageBytes, counts } = this.settings;
-    const controller = new AbortController();
-    const out: Out = { came, session, controller };
-    this.out.add(out);
     const { message, place = `${came.fields.deliveryTag}@${session.epoch}`, attempt } = opened(came, format, maxMessageBytes, counts);
-    const { id: messageId, headers, ...rest } = message;
     const id = `${name}/${place}`;
-    const once = settleOnce(service, id);
-    return {
-      headers: headers ?? noMetadata,
-      ...rest,
-      id,
-      attempt,
-      ...(messageId === undefined ? {} : { messageId }),
-      signal: controller.signal,
-      ack: () => once(() => this.settle(out, id, () => session.channel.ack(came))),
-      nack: async (options = {}) => {
-        wholeNumber(`${service}: nack`, "delayMs", options.delayMs ?? 0, 0);
-        await once(() => this.nack(out, id, place, attempt, options));
-      },
-    };
+    const out = new Out(came, session, id, place, attempt);
+    out.node = this.out.push(out);
+    return handOut(this.hands, out, message, { id, attempt, signal: out.controller.signal });
   }
 
+  private readonly hands: Hands<Out> = {
+    service,
+    ack: (out) => this.settle(out, () => out.session.channel.ack(out.came)),
+    nack: (out, options) => this.nack(out, options),
+  };
+
   /** Writes an acknowledgement. AMQP confirms none: one that is lost with its connection brings the message again. */
-  private settle(out: Out, id: string, write: () => void): void {
-    this.check(out, id);
+  private settle(out: Out, write: () => void): void {
+    const node = this.nodeOf(out);
     out.session.link.gather();
     try {
       write();
     } catch (cause) {
-      throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service, cause: this.settings.dialing.toError("settle", cause) });
+      throw new MillraceError("closed", `${service}: delivery ${out.id} is this reader's no more`, { service, cause: this.settings.dialing.toError("settle", cause) });
     }
-    this.out.delete(out);
+    this.out.delete(node);
     this.settled();
   }
 
-  private check(out: Out, id: string): void {
-    if (!this.out.has(out)) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
+  private nodeOf({ node, id }: Out): ListNode<Out> {
+    if (node !== undefined && this.out.has(node)) return node;
+    throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
   }
 
   /** What the broker cannot do with a message it can do with a copy, which is confirmed before the message itself is acknowledged. */
-  private async nack(out: Out, id: string, place: string, attempt: number, { delayMs = 0, counted = true }: NackOptions): Promise<void> {
+  private async nack(out: Out, { delayMs, counted }: Required<NackOptions>): Promise<void> {
     const { name, counts, delayQueues } = this.settings;
-    const { channel } = out.session;
+    const { session: { channel }, place, attempt } = out;
     const back = (): void => channel.nack(out.came, false, true);
     if (delayMs > 0 && delayQueues.length === 0) throw new MillraceError("invalid_input", `${service}: a delay is not for this queue: ${lacksDelay}`, { service });
-    if (delayMs === 0 && (counted || !counts)) return this.settle(out, id, back);
-    this.check(out, id); // or a copy would be made of what comes again anyway
+    if (delayMs === 0 && (counted || !counts)) return this.settle(out, back);
+    this.nodeOf(out); // or a copy would be made of what comes again anyway
     const copy = copyOf(out.came, place, counted ? attempt : attempt - 1);
     const isCopied =
       delayMs === 0
         ? await this.isSent(name, copy)
         : await this.isSent(delayQueueFor(name, delayMs), { ...copy, properties: { ...copy.properties, expiration: String(delayMs) } });
-    this.settle(out, id, isCopied ? () => channel.ack(out.came) : back);
+    this.settle(out, isCopied ? () => channel.ack(out.came) : back);
   }
 
   /** Is the copy safe? Where that is not known, the message goes back as well: twice is better than never. */

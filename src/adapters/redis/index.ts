@@ -9,9 +9,9 @@
 import { bytes } from "../../core/constructors.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import { ignore } from "../../core/flow.ts";
-import { noMetadata } from "../../core/part.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, type ReadMessage, writeMessage } from "../../kinds/envelope.ts";
-import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { gatheredAcks } from "./acks.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
@@ -94,46 +94,39 @@ export function redisStreams(options: RedisStreamsOptions): Queue {
     });
   };
 
-  const deliver = (reader: StreamReader, acked: (id: string) => Promise<boolean>, out: Out): Delivery => {
-    const { entry, controller } = out;
-    const id = `${name}/${entry.id}`;
-    const { id: messageId, ...message } = contentOf(entry, field, format);
-    const once = settleOnce(service, id);
-    const mine = (): void => {
+  const handsOf = (reader: StreamReader): Hands<Out> => {
+    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids));
+    const mine = (out: Out): void => {
       if (closing !== undefined) throw closed();
-      if (!reader.has(out)) throw controller.signal.aborted ? controller.signal.reason : reader.lostError(out, "it was settled");
+      if (!reader.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");
     };
-    const settle = (asked: () => Promise<boolean>): Promise<void> =>
-      once(async () => {
-        mine();
-        const had = await asked();
-        reader.release(out, had ? undefined : "its lease is over");
-        if (!had) throw reader.lostError(out, "its lease is over");
-      });
+    const settled = (out: Out, had: boolean): void => {
+      reader.release(out, had ? undefined : "its lease is over");
+      if (!had) throw reader.lostError(out, "its lease is over");
+    };
     return {
-      headers: noMetadata,
-      ...message,
-      id,
-      attempt: entry.attempt,
-      ...(messageId === undefined ? {} : { messageId }),
-      signal: controller.signal,
-      ack: () => settle(() => acked(entry.id)),
-      async nack({ delayMs = 0, counted = true } = {}) {
-        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
-        await settle(async () => (await stream.giveBack(reader.consumer, [entry.id], delayMs, counted))[0] === true);
+      service,
+      async ack(out) {
+        mine(out);
+        settled(out, await acked(out.entry.id));
+      },
+      async nack(out, { delayMs, counted }) {
+        mine(out);
+        settled(out, (await stream.giveBack(reader.consumer, [out.entry.id], delayMs, counted))[0] === true);
         expect(delayMs);
       },
-      async extend(ms) {
+      async extend(out, ms) {
         wholeNumber(`${service}: extend`, "ms", ms, 1, leaseMs);
-        mine();
+        mine(out);
         const askedMs = settings.clock.now();
-        if (!(await stream.extend(reader.consumer, entry.id, ms))) {
-          reader.release(out, "its lease is over");
-          throw reader.lostError(out, "its lease is over");
-        }
+        if (!(await stream.extend(reader.consumer, out.entry.id, ms))) settled(out, false);
         out.endsMs = askedMs + ms;
       },
     };
+  };
+  const deliver = (hands: Hands<Out>, out: Out): Delivery => {
+    const { entry, controller: { signal } } = out;
+    return handOut(hands, out, contentOf(entry, field, format), { id: `${name}/${entry.id}`, attempt: entry.attempt, signal });
   };
 
   async function* open({ signal, drain, maxInFlight, tell }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
@@ -157,14 +150,14 @@ export function redisStreams(options: RedisStreamsOptions): Queue {
         left(leave);
       },
     });
-    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids));
+    const hands = handsOf(reader);
     readers.add(reader);
     signal.addEventListener("abort", abort, { once: true }); // also of a reader that nobody pulls any more
     drain?.addEventListener("abort", drained, { once: true });
     if (drain?.aborted === true) drained();
     let ended = false;
     try {
-      for (let out = await reader.next(); out !== undefined; out = await reader.next()) yield deliver(reader, acked, out);
+      for (let out = await reader.next(); out !== undefined; out = await reader.next()) yield deliver(hands, out);
       ended = true; // what is out can still be settled
     } finally {
       if (!ended) void reader.leave({ error: closed() });

@@ -7,12 +7,12 @@
  * @module
  */
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { noMetadata } from "../../core/part.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, writeMessage } from "../../kinds/envelope.ts";
-import { checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import { checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
-import { Subscriber } from "./subscriber.ts";
+import { type OutOnce, Subscriber } from "./subscriber.ts";
 
 /** Of a channel. */
 export interface RedisPubSubOptions extends RedisOptions {
@@ -72,17 +72,15 @@ export function redisPubSub(options: RedisPubSubOptions): Queue {
   const closed = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
   let over = false;
 
+  const settle = (out: OutOnce): void => {
+    if (over) throw closed();
+    if (!out.settle()) throw out.signal.reason;
+  };
+  const hands: Hands<OutOnce> = { service, ack: settle, nack: settle };
   const deliver = (subscriber: Subscriber, body: Uint8Array, count: number): Delivery => {
-    const { id: messageId, ...message } = readMessage(service, format, body);
-    const id = `${name}/${messageId ?? `${subscriber.id}-${count}`}`;
+    const message = readMessage(service, format, body);
     const out = subscriber.out();
-    const settled = settleOnce(service, id);
-    const settle = (): Promise<void> =>
-      settled(() => {
-        if (over) throw closed();
-        if (!out.settle()) throw out.signal.reason;
-      });
-    return { headers: noMetadata, ...message, id, attempt: 1, ...(messageId === undefined ? {} : { messageId }), signal: out.signal, ack: settle, nack: settle };
+    return handOut(hands, out, message, { id: `${name}/${message.id ?? `${subscriber.id}-${count}`}`, attempt: 1, signal: out.signal });
   };
 
   async function* open({ signal, drain, maxInFlight, tell }: QueueOpenOptions): AsyncGenerator<Delivery, void> {

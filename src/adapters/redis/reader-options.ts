@@ -10,13 +10,18 @@ import type { Link } from "./link.ts";
 import type { Entry, StreamGroup } from "./stream-group.ts";
 
 /** A message that is out, or fetched to be handed out. */
-export interface Out {
+export class Out {
   readonly entry: Entry;
-  readonly controller: AbortController;
+  readonly controller: AbortController = new AbortController();
   endsMs: number;
-  handed: boolean;
+  handed = false;
   /** Where it stands among those that are held. */
-  node: ListNode<Out> | undefined;
+  node: ListNode<Out> | undefined = undefined;
+
+  constructor(entry: Entry, endsMs: number) {
+    this.entry = entry;
+    this.endsMs = endsMs;
+  }
 }
 
 /** How a reader is made. */

@@ -10,16 +10,22 @@ import type { Link } from "./link.ts";
 import * as scripts from "./stream-scripts.ts";
 
 /** A message as it stands in the stream. */
-export interface Entry {
+export class Entry {
   readonly id: string;
   /** Deliveries that counted, this one included. */
   readonly attempt: number;
-  /** `undefined` for one that another program has added in another form. */
-  readonly body: Uint8Array | undefined;
   /** Its fields as they came: name, value, name, value … */
   readonly fields: readonly Uint8Array[];
+  /** `undefined` for one that another program has added in another form. */
+  body: Uint8Array | undefined = undefined;
   /** Milliseconds since 1970, by the server's clock. */
-  readonly dueMs: number | undefined;
+  dueMs: number | undefined = undefined;
+
+  constructor(id: string, attempt: number, fields: readonly Uint8Array[]) {
+    this.id = id;
+    this.attempt = attempt;
+    this.fields = fields;
+  }
 }
 
 /** What was taken over. */
@@ -42,6 +48,10 @@ export interface GroupSettings {
   readonly trim: boolean;
 }
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const dueName = encoder.encode(scripts.dueField);
+
 /** Consumers that were idle for so many leases, and for a minute at least, are dead. */
 const deadLeases = 3;
 const minDeadMs = 60_000;
@@ -52,11 +62,13 @@ export class StreamGroup {
   private readonly link: Link;
   private readonly later: string;
   private readonly floor: string;
+  private readonly bodyName: Uint8Array;
 
   constructor(settings: GroupSettings, link: Link) {
     const { stream, group } = settings;
     this.settings = settings;
     this.link = link;
+    this.bodyName = encoder.encode(settings.field);
     // braces: the part of a key that says on which node of a cluster it is
     this.later = `{${stream}}:${group}:later`;
     this.floor = `{${stream}}:${group}:floor`;
@@ -163,14 +175,13 @@ export class StreamGroup {
 
   private entryOf(id: unknown, attempt: number, kept: unknown): Entry {
     const fields = listOf(kept).map(bytesOf);
-    let body: Uint8Array | undefined;
-    let dueMs: number | undefined;
+    const entry = new Entry(textOf(id), attempt, fields);
     for (let at = 0; at + 1 < fields.length; at += 2) {
-      const name = textOf(fields[at]);
-      if (name === this.settings.field) body = fields[at + 1];
-      else if (name === scripts.dueField) dueMs = Number(textOf(fields[at + 1])) || undefined;
+      const name = fields[at];
+      if (isSame(name, this.bodyName)) entry.body = fields[at + 1];
+      else if (isSame(name, dueName)) entry.dueMs = Number(textOf(fields[at + 1])) || undefined;
     }
-    return { id: textOf(id), attempt, body, fields, dueMs };
+    return entry;
   }
 
   /** Where the group is gone, nobody has anything any more. */
@@ -196,7 +207,9 @@ function bytesOf(value: unknown): Uint8Array {
   throw new MillraceError("bad_response", `${service}: needs bytes, got ${received(value)}`, { service });
 }
 
-const decoder = new TextDecoder();
+function isSame(some: Uint8Array | undefined, other: Uint8Array): boolean {
+  return some?.length === other.length && some.every((byte, at) => byte === other[at]);
+}
 
 /** Ids and numbers, whose letters are one byte each. */
 function textOf(value: unknown): string {

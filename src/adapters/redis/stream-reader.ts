@@ -9,7 +9,7 @@ import { LinkedList } from "../../core/linked-list.ts";
 import { service } from "./client.ts";
 import { isGroupGone, isPassing } from "./errors.ts";
 import type { Line } from "./link.ts";
-import type { Out, ReaderOptions } from "./reader-options.ts";
+import { Out, type ReaderOptions } from "./reader-options.ts";
 import { consumerPrefix } from "./stream-scripts.ts";
 import type { Entry, Taken } from "./stream-group.ts";
 
@@ -259,7 +259,7 @@ export class StreamReader {
     const endsMs = clock.now() + leaseMs * leaseShare;
     for (const entry of entries) {
       if (entry.attempt > 1) this.renewed(entry.id);
-      const out: Out = { entry, controller: new AbortController(), endsMs, handed: false, node: undefined };
+      const out = new Out(entry, endsMs);
       out.node = this.held.push(out);
       this.ready.push(out);
     }
