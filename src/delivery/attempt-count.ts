@@ -14,7 +14,7 @@ export class AttemptCount {
 
   /** The number of the attempt that is being made. */
   number({ id, attempt }: Delivery): number {
-    return Math.max(attempt, (this.failed.get(id) ?? 0) + 1);
+    return this.failed.size === 0 ? attempt : Math.max(attempt, (this.failed.get(id) ?? 0) + 1); // to hash an id takes longer than all else here
   }
 
   /** The attempt that was being made has failed, and counts. Gives its number. */
@@ -31,6 +31,6 @@ export class AttemptCount {
 
   /** It will not come again. */
   forget({ id }: Delivery): void {
-    this.failed.delete(id);
+    if (this.failed.size > 0) this.failed.delete(id);
   }
 }

@@ -6,7 +6,7 @@
 import type { Clock } from "../core/clock.ts";
 import { type Deadline, Deadlines } from "../core/deadlines.ts";
 import { type ErrorCode, errorCodes, MillraceError } from "../core/errors.ts";
-import { ignore } from "../core/flow.ts";
+import { ignore, isPromise } from "../core/flow.ts";
 import { isReserved } from "../core/guards.ts";
 import { LinkedList } from "../core/linked-list.ts";
 import type { ErrorPart, Part } from "../core/part.ts";
@@ -231,15 +231,20 @@ class Attempt {
     return true;
   }
 
-  private async write(target: Sink, part: Part): Promise<void> {
-    const { progress } = this;
+  private write(target: Sink, part: Part): Promise<void> | undefined {
     this.goOn();
-    progress.stage = "sink";
-    await target.write(part, new Output(`${this.name}:${progress.emitted}`, this.group[0].delivery, this.deliveries, this));
-    progress.emitted += 1;
-    progress.stage = "run";
-    this.alive();
+    this.progress.stage = "sink";
+    const written: unknown = target.write(part, new Output(`${this.name}:${this.progress.emitted}`, this.group[0].delivery, this.deliveries, this));
+    if (isPromise(written)) return Promise.resolve(written).then(this.written);
+    this.written();
+    return undefined;
   }
+
+  private readonly written = (): void => {
+    this.progress.emitted += 1;
+    this.progress.stage = "run";
+    this.alive();
+  };
 }
 
 /** What is told of one output. */

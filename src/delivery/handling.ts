@@ -93,18 +93,8 @@ export class Handling {
   }
 
   /** Works on deliveries until all are settled. Rejects with what the program is to blame for; they stay unsettled then. */
-  async handle(group: readonly Held[]): Promise<void> {
-    const lane = this.settings.ordering === "none" ? anywhere : this.lanes.enter(group.map(({ delivery }) => delivery.key));
-    try {
-      if (lane.turn !== undefined) await lane.turn;
-      await this.work(group);
-    } catch (error) {
-      if (error !== shut) throw error;
-      await this.giveBack(group);
-    } finally {
-      lane.leave();
-      for (const held of group) held.release();
-    }
+  handle(group: readonly Held[]): Promise<void> {
+    return this.work(group, this.settings.ordering === "none" ? anywhere : this.lanes.enter(group.map(({ delivery }) => delivery.key)));
   }
 
   /** Gives back what is not settled; nobody is to blame. */
@@ -112,26 +102,34 @@ export class Handling {
     await Promise.all(group.filter((held) => !held.settled && !held.lost).map((held) => this.nack(held, 0, false)));
   }
 
-  private async work(all: readonly Held[]): Promise<void> {
-    for (;;) {
-      const group = this.left(all);
-      if (group === undefined) return;
-      const pass = this.door.step() ?? (await this.door.enter());
-      let next: Next;
-      try {
-        next = await this.judge(group, await this.attempts.make(group), pass);
-      } finally {
-        this.door.leave(pass);
+  private async work(all: readonly Held[], lane = anywhere): Promise<void> {
+    try {
+      if (lane.turn !== undefined) await lane.turn;
+      for (;;) {
+        const group = this.left(all);
+        if (group === undefined) return;
+        const pass = this.door.step() ?? (await this.door.enter());
+        let next: Next;
+        try {
+          next = await this.judge(group, await this.attempts.make(group), pass);
+        } finally {
+          this.door.leave(pass);
+        }
+        if (next.kind === "over") return;
+        if (next.kind === "split") {
+          const half = group.length >> 1;
+          await this.work(group.slice(0, half));
+          await this.work(group.slice(half));
+          return;
+        }
+        if (next.delayMs > 0) await this.settings.clock.sleep(next.delayMs, this.leaving.signal);
+        if (next.kind === "back") return void (await Promise.all(group.map((held) => this.nack(held, 0, true))));
       }
-      if (next.kind === "over") return;
-      if (next.kind === "split") {
-        const half = group.length >> 1;
-        await this.work(group.slice(0, half));
-        await this.work(group.slice(half));
-        return;
-      }
-      if (next.delayMs > 0) await this.settings.clock.sleep(next.delayMs, this.leaving.signal);
-      if (next.kind === "back") return void (await Promise.all(group.map((held) => this.nack(held, 0, true))));
+    } catch (error) {
+      if (error !== shut) throw error;
+      await this.giveBack(all);
+    } finally {
+      lane.leave();
     }
   }
 
@@ -155,12 +153,10 @@ export class Handling {
     }
   }
 
-  private async done(group: Group, outputs: number, pass: Pass): Promise<Next> {
+  private done(group: Group, outputs: number, pass: Pass): Next | Promise<Next> {
     if (this.failing.size > 0) this.failing.clear();
     this.budget?.passed();
-    const acked = group.length === 1 ? await this.ack(group[0], outputs, pass) : (await Promise.all(group.map((held) => this.ack(held, outputs, pass)))).includes(true);
-    if (acked) this.well(pass);
-    return over;
+    return group.length === 1 ? this.ack(group[0], outputs, pass) : Promise.all(group.map((held) => this.ack(held, outputs, pass))).then(() => over);
   }
 
   private async failed(group: Group, failure: Failure, pass: Pass): Promise<Next> {
@@ -247,17 +243,18 @@ export class Handling {
   }
 
   private well({ probe }: Pass): void {
-    if (!probe) return;
+    if (!probe || !this.door.paused) return; // another of its batch may have been first
     this.door.resume();
     this.settings.tell({ kind: "resumed" });
   }
 
-  private async ack(held: Held, outputs: number, pass: Pass): Promise<boolean> {
-    const attempts = this.made.number(held.delivery);
-    if (!(await this.confirmed(held, pass))) return false;
+  private async ack(held: Held, outputs: number, pass: Pass): Promise<Next> {
+    const attempt = this.made.number(held.delivery);
+    if (!(await this.confirmed(held, pass))) return over;
     this.tally.acked += 1;
-    this.settings.tell({ kind: "acked", id: held.delivery.id, attempt: attempts, outputs });
-    return true;
+    this.settings.tell({ kind: "acked", id: held.delivery.id, attempt, outputs });
+    this.well(pass);
+    return over;
   }
 
   /** Acknowledges. What the queue does not confirm comes again; there is no more to be done about it. */

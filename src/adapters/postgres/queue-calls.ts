@@ -30,6 +30,8 @@ export interface Claimed {
 export interface Asked {
   readonly id: string;
   readonly epoch: number;
+  /** Of the message, where it has one. */
+  readonly key: string | undefined;
   /** What the statement has besides. */
   readonly more?: readonly number[];
 }
@@ -95,6 +97,14 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
     return new MillraceError("interrupted", `${service}: ${what}: the connection was lost, and nobody knows whether it was done`, { service, cause: error });
   };
 
+  /** The last claim brought messages, none with a key. */
+  let plain = false;
+  const claimAny = async (values: readonly unknown[]): Promise<readonly PostgresRow[]> => {
+    const rows = await call("claim", statements.claim, values);
+    plain = rows.length > 0 && rows.every(({ key }) => key === null);
+    return rows;
+  };
+
   return {
     async send(rows) {
       const keyed = rows.some(({ key }) => key !== undefined);
@@ -104,7 +114,9 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
       return added.map(({ id }) => String(id));
     },
     async claim(holder, leaseMs, most) {
-      return (await call("claim", statements.claim, [holder, leaseMs, most])).map(toClaimed);
+      const values = [holder, leaseMs, most];
+      const rows = plain ? await call("claim", statements.claimPlain, values) : [];
+      return (rows.length > 0 ? rows : await claimAny(values)).map(toClaimed);
     },
     async next() {
       const [row] = await call("look", statements.next, []);
@@ -112,7 +124,9 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
     },
     async settle(statement, asked, limitMs) {
       const more = (asked[0]?.more ?? []).map((_, at) => asked.map((it) => it.more?.[at] ?? 0));
-      const rows = await call(statement, statements[statement], [asked.map(({ id }) => id), asked.map(({ epoch }) => epoch), ...more], limitMs);
+      const isPlain = statement === "ack" && asked.every(({ key }) => key === undefined);
+      const text = (isPlain ? statements.ackPlain : undefined) ?? statements[statement];
+      const rows = await call(statement, text, [asked.map(({ id }) => id), asked.map(({ epoch }) => epoch), ...more], limitMs);
       return idsIn(rows);
     },
     async remaining(ids) {

@@ -103,7 +103,8 @@ export class QueueReader {
       // what is being settled makes room in a moment, for one claim that is worth it
       if (room <= 0 || (soon > 0 && room < maxInFlight / 2)) await this.changed(signal, Infinity);
       else {
-        const claimed = this.claim(Math.min(room, most));
+        // half of what may be out, so that it is worked on while the other half is fetched
+        const claimed = this.claim(Math.min(room, Math.ceil(maxInFlight / 2), most));
         this.claiming = claimed.catch(ignore);
         await heard(claimed, signal);
         if (this.ready.length > 0 || this.failures > 0 || this.woken || over()) continue;
@@ -132,7 +133,7 @@ export class QueueReader {
   /** `uncounted` is 1 for what nobody has tried. */
   private async giveBack(all: readonly Held[], uncounted: number, why: string): Promise<void> {
     if (all.length === 0) return;
-    const asked = all.map(({ claimed: { id, epoch } }) => ({ id, epoch, more: [0, uncounted] }));
+    const asked = all.map(({ claimed: { id, epoch, key } }) => ({ id, epoch, key, more: [0, uncounted] }));
     for (const held of all) this.lose(held, why);
     await this.settings.calls.settle("nack", asked, leaveMs).catch(ignore); // else their leases come to an end
     this.settings.wakeOthers();
@@ -211,9 +212,9 @@ export class QueueReader {
   };
 
   private async ask(statement: Settling, held: Held, more: readonly number[]): Promise<void> {
-    const { claimed: { id, epoch }, controller: { signal } } = held;
+    const { claimed: { id, epoch, key }, controller: { signal } } = held;
     signal.throwIfAborted();
-    if (await this.settling[statement].add({ id, epoch, more, held })) return;
+    if (await this.settling[statement].add({ id, epoch, key, more, held })) return;
     throw new MillraceError("closed", `${service}: delivery ${this.settings.name}/${id} is this reader's no more`, { service });
   }
 

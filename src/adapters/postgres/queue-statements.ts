@@ -40,10 +40,14 @@ export interface QueueStatements {
   readonly sendKeyed: string;
   /** Holder, lease in milliseconds, rows at most. */
   readonly claim: string;
+  /** The same where no row has a key: nothing where one has. It is planned in a third of the time. */
+  readonly claimPlain: string;
   /** `ms`: milliseconds until a row is due or a lease is over; null where there is none. */
   readonly next: string;
   /** Ids and epochs, each a list: `id` of those that were out under that epoch. */
   readonly ack: string;
+  /** The same for rows without a key, where nothing is kept: nobody waits for them. */
+  readonly ackPlain: string | undefined;
   /** Besides, delays in milliseconds and what is taken from the attempts. */
   readonly nack: string;
   /** Besides, milliseconds from now. */
@@ -133,6 +137,7 @@ export function queueStatements(service: string, { schema, table, archive }: Que
       ", (select count(*) from turns) as turn",
     ),
     claim: claim(name, out, over, after),
+    claimPlain: claimPlain(name, over, after),
     next: `select ceil(extract(epoch from least(
         (select min(due_at) from ${name} where holder is null and due_at > ${now}),
         (select min(lease_until) from ${name} where holder is not null and lease_until > ${now})
@@ -145,6 +150,8 @@ export function queueStatements(service: string, { schema, table, archive }: Que
             insert into ${kept} (id, message_id, key, body, attempts) select id, message_id, key, body, attempts from changed`,
       "key is not null", // the next of its key may be had now
     ),
+    ackPlain:
+      kept === undefined ? `delete from ${name} as row using unnest($1::bigint[], $2::integer[]) as asked (id, epoch) where ${same} returning row.id::text as id` : undefined,
     nack: settle(
       ", $3::float8[], $4::integer[]) as asked (id, epoch, delay_ms, uncounted",
       `update ${name} as row set holder = null, lease_until = null, attempts = greatest(row.attempts - asked.uncounted, 0),
@@ -211,6 +218,28 @@ function claim(name: string, out: (row: string) => string, over: (row: string) =
       update ${name} as row set holder = $1::uuid, lease_until = ${after("$2::float8")}, attempts = attempts + 1, epoch = epoch + 1
       from found where row.id = found.id
       returning row.id, found.place, row.message_id, row.key, row.body, row.attempts, row.epoch
+    )
+    select id::text as id, message_id, key, body, attempts, epoch from taken order by place, taken.id`;
+}
+
+/** As `claim`, for a table of no keys: whether there are any is asked once, by two indexes that are empty then. */
+function claimPlain(name: string, over: (row: string) => string, after: (milliseconds: string) => string): string {
+  const now = "statement_timestamp()";
+  const most = "limit $3::integer";
+  const keyed = (holder: string): string => `exists (select from ${name} where key is not null and holder is ${holder})`;
+  const noKeys = `not ${keyed("null")} and not ${keyed("not null")}`;
+  return `with ended as materialized (
+      select row.id, row.due_at from ${name} as row where ${over("row")} and ${noKeys} order by row.lease_until ${most} for update of row skip locked
+    ),
+    waiting as materialized (
+      select row.id, row.due_at from ${name} as row
+      where row.holder is null and row.due_at <= ${now} and ${noKeys} order by row.due_at, row.id ${most} for update of row skip locked
+    ),
+    found as materialized (select id, due_at from ended union all select id, due_at from waiting order by due_at, id ${most}),
+    taken as (
+      update ${name} as row set holder = $1::uuid, lease_until = ${after("$2::float8")}, attempts = attempts + 1, epoch = epoch + 1
+      from found where row.id = found.id
+      returning row.id, found.due_at as place, row.message_id, row.key, row.body, row.attempts, row.epoch
     )
     select id::text as id, message_id, key, body, attempts, epoch from taken order by place, taken.id`;
 }
