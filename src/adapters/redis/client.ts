@@ -21,6 +21,7 @@ export interface NodeRedisClient {
   on(event: "error", listener: (error: unknown) => void): unknown;
   sendCommand(args: readonly (string | Buffer)[], options?: object): Promise<unknown>;
   subscribe(channel: string, listener: (message: Buffer) => unknown, bufferMode: true): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
   ping(): Promise<unknown>;
   destroy(): void;
 }
@@ -32,6 +33,7 @@ export interface IoredisClient {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   callBuffer(command: string, args: (string | Buffer)[]): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
   ping(): Promise<unknown>;
   disconnect(): void;
 }
@@ -54,7 +56,9 @@ export interface RedisOptions {
 export interface RedisConnection {
   /** One command; strings in its answer come as bytes. Rejects with the client's own error. */
   send(args: readonly (string | Uint8Array)[]): Promise<unknown>;
+  /** Once for a channel. */
   subscribe(channel: string, listener: (body: Uint8Array) => void): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
   /** Also while it is subscribed. */
   ping(): Promise<unknown>;
   destroy(): void;
@@ -153,6 +157,9 @@ async function openNode(client: NodeRedisClient, lost: (error: unknown) => void,
     async subscribe(channel, listener) {
       await client.subscribe(channel, listener, true);
     },
+    async unsubscribe(channel) {
+      await client.unsubscribe(channel);
+    },
     ping: () => client.ping(),
     destroy: () => client.destroy(),
   };
@@ -163,14 +170,20 @@ async function openIoredis(client: IoredisClient, lost: (error: unknown) => void
   client.on("error", lost);
   client.on("end", () => lost(new Error("Connection is closed."))); // also where the server ends it without an error
   own(() => client.disconnect());
+  const listeners = new Map<string, (body: Uint8Array) => void>();
+  client.on("messageBuffer", (channel, body) => {
+    if (body instanceof Uint8Array) listeners.get(String(channel))?.(body);
+  });
   await client.connect();
   return {
     send: ([command, ...args]) => client.callBuffer(String(command), asBuffers(args, Buffer)),
     async subscribe(channel, listener) {
-      client.on("messageBuffer", (_, body) => {
-        if (body instanceof Uint8Array) listener(body);
-      });
+      listeners.set(channel, listener);
       await client.subscribe(channel);
+    },
+    async unsubscribe(channel) {
+      listeners.delete(channel);
+      await client.unsubscribe(channel);
     },
     ping: () => client.ping(),
     destroy: () => client.disconnect(),

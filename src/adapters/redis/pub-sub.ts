@@ -10,6 +10,7 @@ import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts"
 import { envelope, type MessageFormat, messageOf, readMessage, writeMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
 import { checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { channelsFor } from "./channels.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
 import { type OutOnce, Subscriber } from "./subscriber.ts";
@@ -45,6 +46,9 @@ const lacks: Readonly<Record<QueueAbility, string>> = {
  * What a reader missed is told as a `gap`: with their number when it was too far behind, without one when its connection was lost, also
  * when the server cut it off for being slow. It comes back by itself, for as long as it takes.
  *
+ * The readers of a queue share one connection, and so do the readers of all queues that were given the same client: thousands of channels
+ * are one socket then. Sending has one of its own, opened at the first `send`.
+ *
  * Throws: as every queue; `interrupted` when the connection is lost before a `send` is confirmed.
  * Closes: its connections, and so its subscriptions.
  *
@@ -68,6 +72,7 @@ export function redisPubSub(options: RedisPubSubOptions): Queue {
   if (drop !== "oldest" && drop !== "newest") throw invalidOption(who, "drop", '"oldest" or "newest"', drop);
   const declared: Pick<Queue, "service" | "lacks"> = { service, lacks };
   const link = new Link(settings);
+  const channels = channelsFor(options, settings, pingMs);
   const subscribers = new Set<Subscriber>();
   const closed = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
   let over = false;
@@ -86,7 +91,7 @@ export function redisPubSub(options: RedisPubSubOptions): Queue {
   async function* open({ signal, drain, maxInFlight, tell }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     if (over) throw closed();
     signal.throwIfAborted();
-    const subscriber = new Subscriber({ settings, name, maxBuffered, maxBytes, drop, pingMs, maxInFlight, tell: (event) => tell?.(event) });
+    const subscriber = new Subscriber({ settings, channels, name, maxBuffered, maxBytes, drop, maxInFlight, tell: (event) => tell?.(event) });
     const abort = (): void => {
       drain?.removeEventListener("abort", drained);
       subscribers.delete(subscriber);

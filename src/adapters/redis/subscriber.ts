@@ -1,5 +1,5 @@
 /**
- * One listener on a channel: keeps what it may, counts what it must drop, comes back when its connection is lost, and tells of both.
+ * One listener on a channel: keeps what it may, counts what it must drop, and tells of that, and of what it missed.
  *
  * @module
  */
@@ -7,24 +7,20 @@ import { Fifo } from "../../core/fifo.ts";
 import { ignore } from "../../core/flow.ts";
 import { MillraceError } from "../../core/errors.ts";
 import type { QueueEvent } from "../../kinds/queue.ts";
+import type { Channels, Listener } from "./channels.ts";
 import { type RedisSettings, service } from "./client.ts";
-import { isPassing } from "./errors.ts";
-import { Link } from "./link.ts";
 
 /** Milliseconds until what was dropped is told, also to a reader that does not read. */
 const tellMs = 1_000;
-/** Milliseconds before another attempt, the first time and at most; half of it at random. */
-const baseRetryMs = 300;
-const maxRetryMs = 2_000;
 
 /** How a subscriber is made. */
 export interface SubscriberOptions {
   readonly settings: RedisSettings;
+  readonly channels: Channels;
   readonly name: string;
   readonly maxBuffered: number;
   readonly maxBytes: number;
   readonly drop: "oldest" | "newest";
-  readonly pingMs: number;
   readonly maxInFlight: number;
   readonly tell: (event: QueueEvent) => void;
 }
@@ -37,10 +33,9 @@ export interface OutOnce {
 }
 
 /** Listens for one `open`. */
-export class Subscriber {
+export class Subscriber implements Listener {
   readonly id: string = crypto.randomUUID();
   private readonly options: SubscriberOptions;
-  private readonly link: Link;
   private readonly buffered = new Fifo<Uint8Array>();
   private readonly outs = new Set<AbortController>();
   private bytes = 0;
@@ -48,18 +43,20 @@ export class Subscriber {
   private cancelTelling: (() => void) | undefined;
   private over: { readonly error: unknown } | undefined;
   private drained = false;
-  private readonly stop = new AbortController();
-  private listening: Promise<void> | undefined;
+  private isListening = false;
+  private unlisten: () => void = ignore;
   private wake: () => void = ignore;
 
   constructor(options: SubscriberOptions) {
     this.options = options;
-    this.link = new Link(options.settings);
   }
 
   /** The next message; `undefined` once it is drained. Throws why it was left, or what cannot be helped by listening again. */
   async next(): Promise<Uint8Array | undefined> {
-    this.listening ??= this.listen().catch((error: unknown) => this.end({ error }));
+    if (!this.isListening && this.over === undefined && !this.drained) {
+      this.isListening = true;
+      this.unlisten = this.options.channels.listen(this.options.name, this);
+    }
     for (;;) {
       if (this.over !== undefined) throw this.over.error;
       if (this.drained) return undefined;
@@ -108,39 +105,26 @@ export class Subscriber {
   }
 
   private unsubscribe(): void {
-    this.stop.abort();
-    this.link.close();
+    this.unlisten();
     this.dropped += this.buffered.length;
     while (this.buffered.shift() !== undefined);
     this.bytes = 0;
     this.tellDropped();
   }
 
-  /** Listens until it is stopped. Throws what fails before the first message could have come, and what no waiting helps. */
-  private async listen(): Promise<void> {
-    const { settings: { clock }, pingMs } = this.options;
-    const { signal } = this.stop;
-    let failures = 0;
-    for (let heardBefore = false; !signal.aborted; failures += 1) {
-      try {
-        const line = await this.link.get(signal);
-        await this.link.within(line, "subscribe", (connection) => connection.subscribe(this.options.name, (body) => this.take(body)));
-        heardBefore = true;
-        failures = 0;
-        for (;;) {
-          await clock.sleep(pingMs, line.down.signal);
-          await this.link.within(line, "listen", (connection) => connection.ping());
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!isPassing(error) || !heardBefore) throw error;
-        if (failures === 0) this.options.tell({ kind: "gap", queue: this.options.name, reason: "the connection was lost: what was sent until it is back is missed" });
-        await clock.sleep(Math.min(maxRetryMs, baseRetryMs * 2 ** Math.min(failures, 8)) * (0.5 + Math.random() / 2), signal).catch(ignore);
-      }
+  missed(): void {
+    try {
+      this.options.tell({ kind: "gap", queue: this.options.name, reason: "the connection was lost: what was sent until it is back is missed" });
+    } catch (error) {
+      this.end({ error });
     }
   }
 
-  private take(body: Uint8Array): void {
+  failed(error: unknown): void {
+    this.end({ error });
+  }
+
+  take(body: Uint8Array): void {
     if (this.over !== undefined || this.drained) return;
     const { maxBuffered, maxBytes, drop } = this.options;
     const full = (): boolean => this.buffered.length >= maxBuffered || (this.bytes + body.byteLength > maxBytes && this.buffered.length > 0);
