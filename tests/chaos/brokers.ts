@@ -52,7 +52,7 @@ const natsQueue = (url: string, name: string) => nats({ url, stream: name, lease
 const rabbitmqQueue = (url: string, name: string) => rabbitmq({ url, queue: name, delayQueues: true });
 
 const redisQueue = (url: string, name: string) => redisStreams({ url, stream: name, leaseMs });
-const kafkaQueue = (url: string, name: string) => kafka({ brokers: url, topic: name, group: `${name}-readers`, sessionMs: 6_000, heartbeatMs: 500, timeoutMs: 5_000 });
+const kafkaQueue = (url: string, name: string) => kafka({ brokers: url, topic: name, group: `${name}-readers`, sessionMs: leaseMs, heartbeatMs: 500, timeoutMs: 5_000 });
 
 /** By the queue's own `setup`. */
 function setUp(open: (url: string, name: string) => Queue & { setup(): Promise<void> }): Broker["setup"] {

@@ -1,63 +1,131 @@
 /**
- * Ten thousand readers that get nothing: what they hold, and whether that grows.
- *
- * Of NATS alone, whose readers share a connection: elsewhere each has one of its own, and it is connections that run out.
+ * Readers that get nothing: what they hold, whether that grows, and whether it is all given back.
  *
  * @module
  */
+import { getEventListeners } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { nats } from "../../src/adapters/nats/index.ts";
-import { text } from "../../src/index.ts";
-import type { RowResult } from "./rows.ts";
+import { type Queue, text } from "../../src/index.ts";
 
-const readers = 10_000;
-/** Milliseconds between the two looks. */
-const idleMs = 30_000;
-/** Bytes by which the heap may differ between the looks, and after all have left. */
-const slack = 8 * 2 ** 20;
-
-/** Opens them, looks twice, sends one message, and lets all leave. */
-export async function idleReaders(url: string): Promise<RowResult> {
-  const start = performance.now();
-  await using queue = nats({ url, stream: `chaos-idle-${Date.now().toString(36)}` });
-  await queue.setup({ maxReaders: readers });
-  const before = heap();
-  const leaving = new AbortController();
-  let received = 0;
-  const reading = Array.from({ length: readers }, async () => {
-    try {
-      for await (const delivery of queue.open({ signal: leaving.signal, maxInFlight: 1 })) {
-        received += 1;
-        await delivery.ack();
-      }
-    } catch (error) {
-      if (error !== leaving.signal.reason) throw error;
-    }
-  });
-  await pause(5_000); // all of them have asked
-  const open = heap();
-  await pause(idleMs);
-  const later = heap();
-  await queue.send([text("one")]);
-  await pause(1_000);
-  leaving.abort(new Error("enough"));
-  await Promise.all(reading);
-  await pause(3_000); // leaving waits for what was on its way
-  const after = heap();
-  const complaints = [
-    ...(later - open > slack ? [`the heap grew by ${later - open} bytes in ${idleMs} ms`] : []),
-    ...(after - before > slack ? [`${after - before} bytes were left when all had gone`] : []),
-    ...(received === 1 ? [] : [`one message was received ${received} times`]),
-  ];
-  const explained = `${((open - before) / readers / 1_024).toFixed(1)} KiB a reader; after ${idleMs / 1_000} s ${((later - open) / 2 ** 20).toFixed(1)} MiB more, when all had left ${((after - before) / 2 ** 20).toFixed(1)} MiB`;
-  return { row: `${readers.toLocaleString("en")} readers that wait`, messages: 1, lost: 1 - received, duplicates: 0, explained, seconds: (performance.now() - start) / 1_000, complaints };
+/** Queues, and how many read each. */
+export interface Waiting {
+  readonly queues: readonly Queue[];
+  readonly readersOfEach: number;
+  /** Sends what each reader gets one message of, where a message goes to all that read, and not to one of them. */
+  sendAll?(): Promise<void>;
+  /** Readers, or subscriptions, that the server knows of; where it can be asked. */
+  known?(): Promise<number>;
+  close(): Promise<void>;
 }
 
-function heap(): number {
+/** What the process holds. */
+export interface Held {
+  readonly heap: number;
+  /** Of the whole process: the collector gives pages back when it likes, so it says less than the heap. */
+  readonly rss: number;
+  readonly sockets: number;
+  readonly timers: number;
+  /** On the signal that all readers share. */
+  readonly listeners: number;
+}
+
+/** What was found. */
+export interface Idled {
+  readonly readers: number;
+  readonly before: Held;
+  readonly open: Held;
+  readonly later: Held;
+  readonly left: Held;
+  readonly closed: Held;
+  /** Deliveries that were due after the wait, and that came: each to a reader of its own, as none acknowledges before all are there. */
+  readonly due: number;
+  readonly received: number;
+  /** Share of one processor while nothing came. */
+  readonly busy: number;
+}
+
+/** Messages that are sent at last, where each goes to one reader. */
+const messages = 100;
+/** Milliseconds for all of it that depends on a server. */
+const patienceMs = 90_000;
+
+/** Opens the readers, looks twice, gives each a message, lets all leave, and closes. */
+export async function idle(open: () => Promise<Waiting>, idleMs: number): Promise<Idled> {
+  const before = held(undefined);
+  const during = await wait(open, idleMs);
+  await quiet();
+  return { before, ...during, closed: held(undefined) }; // by now nobody has the queues any more
+}
+
+async function wait(open: () => Promise<Waiting>, idleMs: number): Promise<Omit<Idled, "before" | "closed">> {
+  const { queues, readersOfEach, sendAll, known, close } = await open();
+  const readers = queues.length * readersOfEach;
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  let failure: { readonly error: unknown } | undefined;
+  const due = sendAll !== undefined ? readers : Math.min(messages, readers);
+  let received = 0;
+  const all = Promise.withResolvers<void>();
+  const reading = queues.flatMap((queue) =>
+    Array.from({ length: readersOfEach }, async () => {
+      try {
+        for await (const delivery of queue.open({ signal, maxInFlight: 1 })) {
+          received += 1;
+          if (received === due) all.resolve();
+          await all.promise; // so that nobody has two
+          await delivery.ack();
+        }
+      } catch (error) {
+        if (error !== signal.reason) failure ??= { error };
+      }
+    }),
+  );
+  const holds = async (what: string, is: () => Promise<boolean> | boolean): Promise<void> => {
+    for (const start = performance.now(); !(await is()); await pause(100)) {
+      if (failure !== undefined) throw failure.error;
+      if (performance.now() - start > patienceMs) throw new Error(`not in ${patienceMs / 1_000} s: ${what}`);
+    }
+  };
+  if (known !== undefined) await holds(`the server knows all ${readers} readers`, async () => (await known()) === readers);
+  await quiet();
+  const opened = held(signal);
+  const used = process.cpuUsage();
+  await pause(idleMs);
+  const { user, system } = process.cpuUsage(used);
+  const later = held(signal);
+  if (sendAll !== undefined) await sendAll();
+  else await Promise.all(Array.from({ length: due }, (_, n) => queues[n % queues.length]?.send([text("one")])));
+  await holds(`all ${due} deliveries came`, () => received >= due);
+  await quiet();
+  leaving.abort(new Error("enough"));
+  await Promise.all(reading);
+  if (failure !== undefined) throw failure.error;
+  if (known !== undefined) await holds("the server knows no reader any more", async () => (await known()) === 0);
+  await quiet();
+  const left = held(signal);
+  for (const queue of queues) await queue.close();
+  await close();
+  return { readers, open: opened, later, left, due, received, busy: (user + system) / 1_000 / idleMs };
+}
+
+function held(signal: AbortSignal | undefined): Held {
   collect();
   collect();
-  return process.memoryUsage().heapUsed;
+  const { heapUsed, rss } = process.memoryUsage();
+  const resources = process.getActiveResourcesInfo();
+  const count = (name: string): number => resources.filter((each) => each === name).length;
+  return { heap: heapUsed, rss, sockets: count("TCPSocketWrap"), timers: count("Timeout"), listeners: signal === undefined ? 0 : getEventListeners(signal, "abort").length };
+}
+
+/** Until this process has next to nothing to do, or some seconds have passed: some readers look by themselves now and then. */
+async function quiet(): Promise<void> {
+  for (let calm = 0, looked = 0; calm < 2 && looked < 80; looked += 1) {
+    const used = process.cpuUsage();
+    await pause(100);
+    const { user, system } = process.cpuUsage(used);
+    calm = user + system < 20_000 ? calm + 1 : 0; // microseconds
+  }
 }
 
 function pause(ms: number): Promise<void> {

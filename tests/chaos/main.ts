@@ -8,8 +8,8 @@
  */
 import { openHost } from "../services/host.ts";
 import { brokerOf, brokers } from "./brokers.ts";
-import { badMessages, brokerKilled, comingAndGoing, effectsOnce, networkBroken, type RowResult, workersKilled } from "./rows.ts";
-import { idleReaders } from "./idle.ts";
+import { badMessages, brokerKilled, comingAndGoing, effectsOnce, type Given, networkBroken, type RowResult, workersKilled } from "./rows.ts";
+import { readersWait } from "./idle-row.ts";
 import { type BrokerResult, line, writeTable } from "./table.ts";
 
 const option = (name: string): string | undefined => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -22,36 +22,58 @@ const chosen = brokers.filter(({ service }) => (only.length === 0 || only.includ
 for (const name of [...only, ...without]) brokerOf(name); // throws for one that is none
 if (!Number.isSafeInteger(messages) || messages < 1_000) throw new Error(`--messages takes a whole number from 1000 on, got ${option("messages")}`);
 
-const rows = { kill: workersKilled, effects: effectsOnce, broker: brokerKilled, network: networkBroken, messages: badMessages, stop: comingAndGoing };
-const played = Object.entries(rows).filter(([name]) => (option("rows") ?? name).split(",").includes(name));
+type Row = (given: Given) => Promise<RowResult | readonly RowResult[]>;
+const rows: Readonly<Record<string, Row>> = {
+  kill: workersKilled,
+  effects: effectsOnce,
+  idle: ({ broker, server }) => readersWait(broker.service, server.url),
+  broker: brokerKilled,
+  network: networkBroken,
+  messages: badMessages,
+  stop: comingAndGoing,
+};
+/** What waits most of the time is played beside what works. The broker dies, and workers are timed, with nothing beside. */
+const acts: readonly (readonly (readonly string[])[])[] = [[["kill", "effects"], ["idle"]], [["broker"]], [["network"], ["messages"]], [["stop"]]];
+const isWanted = (name: string): boolean => (option("rows") ?? name).split(",").includes(name);
 const host = openHost();
 const results: BrokerResult[] = [];
 let failed = 0;
 try {
   for (const name of without) console.log(`${name}: left out`);
-  for (const broker of chosen) {
+  const inMemory = isWanted("idle") && only.length === 0 ? readersWait(undefined, "") : undefined;
+  let next = chosen[0]?.start(host);
+  for (const [index, broker] of chosen.entries()) {
     const { name } = broker;
+    const starting = next;
+    next = undefined;
     try {
-      const server = await broker.start(host);
+      const server = await (starting ?? broker.start(host));
       console.log(`${name}: ${server.from}; ${broker.durability}`);
       const done: RowResult[] = [];
-      for (const [, row] of played) {
-        const result = await row({ broker, server, host, messages });
-        console.log(line(name, result));
-        done.push(result);
-        failed += result.complaints.length > 0 ? 1 : 0;
-      }
-      if (broker.service === "nats" && (option("rows") ?? "idle").split(",").includes("idle")) {
-        const result = await idleReaders(server.url);
-        console.log(line(name, result));
-        done.push(result);
-        failed += result.complaints.length > 0 ? 1 : 0;
+      const given: Given = { broker, server, host, messages };
+      for (const act of acts) {
+        if (act === acts.at(-2)) (next = chosen[index + 1]?.start(host))?.catch(() => {}); // whoever waits for it hears
+        const lanes = act.map(async (lane) => {
+          for (const row of lane.filter(isWanted)) {
+            for (const result of [await rows[row]?.(given) ?? []].flat()) {
+              console.log(line(name, result));
+              done.push(result);
+              failed += result.complaints.length > 0 ? 1 : 0;
+            }
+          }
+        });
+        for (const lane of await Promise.allSettled(lanes)) if (lane.status === "rejected") throw lane.reason;
       }
       results.push({ broker: name, from: server.from, rows: done });
     } catch (error) {
       failed += 1;
       console.log(`${name}: FAILED, ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
+  }
+  for (const result of (await inMemory) ?? []) {
+    console.log(line("memoryQueue", result));
+    failed += result.complaints.length > 0 ? 1 : 0;
+    results.push({ broker: "memoryQueue", from: "in the process that reads", rows: [result] });
   }
 } finally {
   await host.close();

@@ -14,6 +14,12 @@ import { type Kind, payload } from "./payload.ts";
 import { sendAll } from "./senders.ts";
 import { maxInFlight, play, type Played } from "./scene.ts";
 
+/**
+ * Messages that wait for a worker, at most, where it is not the point that there are many: senders then send all the while, also beside
+ * each kill, and a queue in a table need not search past tens of thousands whose keys another worker has.
+ */
+const ahead = 1_000;
+
 /** How a row came out. */
 export interface RowResult {
   readonly row: string;
@@ -44,7 +50,7 @@ function result(row: string, messages: number, played: Played, explained: string
 
 /** Workers are killed. */
 export async function workersKilled({ broker, server, messages, workMs = 5 }: Pick<Given, "broker" | "messages"> & { readonly server: Pick<Server, "url">; readonly workMs?: number }, kills = 10): Promise<RowResult> {
-  const played = await play({ broker, url: server.url, messages, settings: { workMs } }, async ({ crew, reached }) => {
+  const played = await play({ broker, url: server.url, messages, ahead, settings: { workMs } }, async ({ crew, reached }) => {
     for (let kill = 1; kill <= kills; kill += 1) {
       await reached(kill / (kills + 1));
       await crew.kill();
@@ -61,11 +67,12 @@ export async function workersKilled({ broker, server, messages, workMs = 5 }: Pi
 /** Workers are killed whose effects are in one transaction with the id of the message: what comes twice is done once. */
 export async function effectsOnce({ broker, server, host, messages }: Given, kills = 5): Promise<RowResult> {
   const count = Math.ceil(messages / 5);
-  const database = broker.service === "postgres" ? server : await startPostgres(host);
+  const database = broker.service === "postgres" ? server : await effectsDatabase(host);
   await using sql = postgres({ connectionString: database.url });
+  await sql.execute({ text: "drop table if exists effects, effects_inbox" }); // of the broker before
   await sql.execute({ text: "create table effects (id bigint not null)" });
   await sqlSink(sql, { inbox: "effects_inbox", write: async () => {} }).setup();
-  const played = await play({ broker, url: server.url, messages: count, settings: { effectsUrl: database.url } }, async ({ crew, reached }) => {
+  const played = await play({ broker, url: server.url, messages: count, ahead, settings: { effectsUrl: database.url } }, async ({ crew, reached }) => {
     for (let kill = 1; kill <= kills; kill += 1) {
       await reached(kill / (kills + 1));
       await crew.kill();
@@ -75,6 +82,15 @@ export async function effectsOnce({ broker, server, host, messages }: Given, kil
   const [rows, ids] = [Number(done?.["rows"]), Number(done?.["ids"])];
   const attempts = `${played.duplicates} messages were worked on again, and done once`;
   return result(`worker killed ${kills} times, effects with ids in one transaction`, count, { ...played, lost: count - ids, duplicates: rows - ids }, attempts, rows === ids ? [] : [`${rows - ids} effects happened twice`]);
+}
+
+const effectsDatabases = new WeakMap<Host, Promise<Server>>();
+
+/** One for all brokers that are no database themselves. */
+function effectsDatabase(host: Host): Promise<Server> {
+  const database = effectsDatabases.get(host) ?? startPostgres(host);
+  effectsDatabases.set(host, database);
+  return database;
 }
 
 /** The broker is killed and started again. */
@@ -148,7 +164,7 @@ export async function badMessages({ broker, server, messages }: Given): Promise<
     const reading = deadLetters(broker, server.url, deadName, poison.length).finally(() => (over = true));
     // good ones go on coming: where bad ones are all there is, a worker takes that for an outage, and waits
     for (let id = count + 1; !over; id += 1) {
-      await sendAll(oracle, () => broker.queue(server.url, name), id, 1);
+      await sendAll(oracle, () => broker.queue(server.url, name), { first: id, count: 1 });
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     dead = await reading;
@@ -165,7 +181,7 @@ export async function comingAndGoing({ broker, server, messages }: Given, times 
   const deadlineMs = 3_000;
   const complaints: string[] = [];
   const count = Math.ceil(messages / 4);
-  const played = await play({ broker, url: server.url, messages: count }, async ({ crew, reached }) => {
+  const played = await play({ broker, url: server.url, messages: count, ahead }, async ({ crew, reached }) => {
     for (let time = 1; time <= times; time += 1) {
       await reached(time / (times + 1));
       const [stopped] = (await Promise.all([crew.stop(deadlineMs, 1), crew.hire()]))[0];

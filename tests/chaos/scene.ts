@@ -24,6 +24,8 @@ export interface Scene {
   readonly url: string;
   readonly messages: number;
   readonly kindOf?: (id: number) => Kind;
+  /** Messages that wait for a worker, at most. @default no limit */
+  readonly ahead?: number;
   /** Messages that are never written, since they are bad. */
   readonly unwritten?: number;
   readonly settings?: Partial<WorkerSettings>;
@@ -50,7 +52,7 @@ export interface Played extends Account {
 export const maxInFlight = 100;
 
 /** Plays a scene. */
-export async function play({ broker, url, messages, kindOf, unwritten = 0, settings }: Scene, during: (stage: Stage) => Promise<void>): Promise<Played> {
+export async function play({ broker, url, messages, kindOf, ahead, unwritten = 0, settings }: Scene, during: (stage: Stage) => Promise<void>): Promise<Played> {
   const name = `chaos-${randomUUID().slice(0, 8)}`;
   await broker.setup(url, name);
   const oracle = new Oracle();
@@ -68,7 +70,7 @@ export async function play({ broker, url, messages, kindOf, unwritten = 0, setti
   const reached = (share: number): Promise<void> => until(() => oracle.done >= (messages - unwritten) * share);
   try {
     await Promise.all(Array.from({ length: workers }, () => crew.hire()));
-    await Promise.all([sendAll(oracle, () => broker.queue(url, name), 0, messages, kindOf), during({ crew, oracle, name, reached })]);
+    await Promise.all([sendAll(oracle, () => broker.queue(url, name), { first: 0, count: messages, kindOf, ahead }), during({ crew, oracle, name, reached })]);
     await until(() => oracle.left <= unwritten);
     const seconds = (performance.now() - start) / 1_000;
     const account = oracle.account();
@@ -83,7 +85,7 @@ export async function play({ broker, url, messages, kindOf, unwritten = 0, setti
 
 async function fresh(oracle: Oracle, broker: Broker, url: string, name: string, id: number): Promise<boolean> {
   const until = performance.now() + freshMs;
-  await sendAll(oracle, () => broker.queue(url, name), id, 1);
+  await sendAll(oracle, () => broker.queue(url, name), { first: id, count: 1 });
   while (!oracle.wrote(id) && performance.now() < until) await oracle.news(100);
   return oracle.wrote(id);
 }

@@ -11,11 +11,24 @@ const senders = 10;
 /** Unconfirmed sends of each. */
 const windowSize = 20;
 
+/** What is sent. */
+export interface Sending {
+  readonly first: number;
+  readonly count: number;
+  readonly kindOf?: ((id: number) => Kind) | undefined;
+  /** Confirmed messages that nobody has worked on yet, at most: senders wait for the workers there. @default no limit */
+  readonly ahead?: number | undefined;
+}
+
 /** Sends messages `first` up to `first + count`. What was not confirmed is sent again under the same id, as long as it takes. */
-export async function sendAll(oracle: Oracle, open: () => Queue, first: number, count: number, kindOf: (id: number) => Kind = () => "plain"): Promise<void> {
+export async function sendAll(oracle: Oracle, open: () => Queue, { first, count, kindOf = () => "plain", ahead = Infinity }: Sending): Promise<void> {
   let next = first;
   const one = async (queue: Queue): Promise<void> => {
     while (next < first + count) {
+      if (oracle.left >= ahead) {
+        await oracle.news(1_000);
+        continue;
+      }
       const id = next;
       next += 1;
       oracle.begins(id);
