@@ -92,6 +92,7 @@ export const idleKinds: readonly IdleKind[] = [
       return {
         queues: [redisStreams({ url, stream })],
         readersOfEach: readers,
+        sockets: readers + 2, // the queue's own, and this one
         async close() {
           await side.del(stream);
           side.destroy();
@@ -135,7 +136,7 @@ export const idleKinds: readonly IdleKind[] = [
       await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
       await admin.close();
       const queues = Array.from({ length: readers }, (_, n) => kafka({ brokers: url, topic, group: `${topic}-${n}` }));
-      return { queues, readersOfEach: 1, sendAll: () => sendOne(queues[0]), close: nothing };
+      return { queues, readersOfEach: 1, sockets: 2 * readers, sendAll: () => sendOne(queues[0]), close: nothing };
     },
   },
 ];

@@ -14,6 +14,8 @@ export interface Waiting {
   readonly readersOfEach: number;
   /** Sends what each reader gets one message of, where a message goes to all that read, and not to one of them. */
   sendAll?(): Promise<void>;
+  /** Of the process when all wait, at least; where the server cannot be asked. */
+  readonly sockets?: number;
   /** Readers, or subscriptions, that the server knows of; where it can be asked. */
   known?(): Promise<number>;
   close(): Promise<void>;
@@ -59,7 +61,7 @@ export async function idle(open: () => Promise<Waiting>, idleMs: number): Promis
 }
 
 async function wait(open: () => Promise<Waiting>, idleMs: number): Promise<Omit<Idled, "before" | "closed">> {
-  const { queues, readersOfEach, sendAll, known, close } = await open();
+  const { queues, readersOfEach, sendAll, sockets = 0, known, close } = await open();
   const readers = queues.length * readersOfEach;
   const leaving = new AbortController();
   const { signal } = leaving;
@@ -88,6 +90,7 @@ async function wait(open: () => Promise<Waiting>, idleMs: number): Promise<Omit<
     }
   };
   if (known !== undefined) await holds(`the server knows all ${readers} readers`, async () => (await known()) === readers);
+  await holds(`there are ${sockets} sockets`, () => socketCount() >= sockets);
   await quiet();
   const opened = held(signal);
   const used = process.cpuUsage();
@@ -113,18 +116,26 @@ function held(signal: AbortSignal | undefined): Held {
   collect();
   collect();
   const { heapUsed, rss } = process.memoryUsage();
-  const resources = process.getActiveResourcesInfo();
-  const count = (name: string): number => resources.filter((each) => each === name).length;
-  return { heap: heapUsed, rss, sockets: count("TCPSocketWrap"), timers: count("Timeout"), listeners: signal === undefined ? 0 : getEventListeners(signal, "abort").length };
+  return { heap: heapUsed, rss, sockets: socketCount(), timers: countOf("Timeout"), listeners: signal === undefined ? 0 : getEventListeners(signal, "abort").length };
+}
+
+function countOf(kind: string): number {
+  return process.getActiveResourcesInfo().filter((each) => each === kind).length;
+}
+
+function socketCount(): number {
+  return countOf("TCPSocketWrap");
 }
 
 /** Until this process has next to nothing to do, or some seconds have passed: some readers look by themselves now and then. */
 async function quiet(): Promise<void> {
   for (let calm = 0, looked = 0; calm < 2 && looked < 80; looked += 1) {
     const used = process.cpuUsage();
+    const start = performance.now();
     await pause(100);
     const { user, system } = process.cpuUsage(used);
-    calm = user + system < 20_000 ? calm + 1 : 0; // microseconds
+    const starved = performance.now() - start > 200; // it would have done more if it had been let
+    calm = user + system < 20_000 && !starved ? calm + 1 : 0; // microseconds
   }
 }
 
