@@ -98,7 +98,7 @@ async function wait(open: () => Promise<Waiting>, idleMs: number): Promise<Omit<
   const { user, system } = process.cpuUsage(used);
   const later = held(signal);
   if (sendAll !== undefined) await sendAll();
-  else await Promise.all(Array.from({ length: due }, (_, n) => queues[n % queues.length]?.send([text("one")])));
+  else await Promise.all(Array.from({ length: due }, async (_, n) => queues[n % queues.length]?.send([text("one")])));
   await holds(`all ${due} deliveries came`, () => received >= due);
   await quiet();
   leaving.abort(new Error("enough"));

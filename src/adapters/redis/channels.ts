@@ -126,15 +126,15 @@ export class Channels {
   }
 
   private lost(error: unknown, first: boolean): void {
-    for (const channel of [...this.channels.values()]) {
+    for (const channel of this.channels.values()) {
       this.drop(channel, error);
-      if (first) for (const listener of [...channel.listeners.keys()]) listener.missed();
+      if (first) for (const listener of channel.listeners.keys()) listener.missed();
     }
   }
 
   /** Those for whom waiting is no help listen no more. */
   private drop(channel: Channel, error: unknown): void {
-    for (const [listener, { heard }] of [...channel.listeners]) {
+    for (const [listener, { heard }] of channel.listeners) {
       if (heard && isPassing(error)) continue;
       this.remove(channel, listener);
       listener.failed(error);
