@@ -29,7 +29,7 @@ type Next =
   | { readonly kind: "split" }
   /** Another attempt, by this worker; the deliveries stay out. */
   | { readonly kind: "again"; readonly delayMs: number }
-  /** Given back, but the queue cannot delay: that is done here. */
+  /** Given back, but the queue takes nothing back for later: the wait is here. */
   | { readonly kind: "back"; readonly delayMs: number };
 
 const over: Next = { kind: "over" };
@@ -196,7 +196,7 @@ export class Handling {
     const delayMs = Math.round(askedMs(error) ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
     for (const { delivery } of group) tell({ kind: "retried", id: delivery.id, attempt, delayMs, counted: true, error });
     if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
-    if (queue.lacks.delay !== undefined && delayMs > 0) return { kind: "back", delayMs };
+    if (queue.lacks.nackDelay !== undefined && delayMs > 0) return { kind: "back", delayMs };
     await Promise.all(group.map((held) => this.nack(held, delayMs, true)));
     return over;
   }
@@ -209,7 +209,7 @@ export class Handling {
     const { queue, ordering, tell } = this.settings;
     const delayMs = Math.ceil(this.pause(error, pass) + (suspect ? this.door.pausedMs : 0));
     for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
-    const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.delay !== undefined;
+    const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.nackDelay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
     await Promise.all(group.map((held) => this.nack(held, delayMs, false)));
     return over;
@@ -274,7 +274,7 @@ export class Handling {
     held.settled = true;
     const { lacks } = this.settings.queue;
     try {
-      await held.delivery.nack({ ...(lacks.delay === undefined ? { delayMs } : {}), ...(lacks.uncounted === undefined ? { counted } : {}) });
+      await held.delivery.nack({ ...(lacks.nackDelay === undefined ? { delayMs } : {}), ...(lacks.uncounted === undefined ? { counted } : {}) });
       this.tally.nacked += 1;
     } catch (error) {
       this.unsettled(held, error);

@@ -63,7 +63,7 @@ export class ReplyDesk {
       if (reply === undefined || call === undefined || call.take(delivery, reply, this.hasRoom(call))) {
         return void delivery.ack().catch(ignore); // what is not confirmed comes again, and is known then
       }
-      if (lacks.delay === undefined && redelivery !== "seek") {
+      if (lacks.nackDelay === undefined && redelivery !== "seek") {
         return void delivery.nack({ delayMs: awayMs, ...(lacks.uncounted === undefined ? { counted: false } : {}) }).catch(ignore);
       }
       await new Promise<void>((resolve) => (this.freed = resolve));

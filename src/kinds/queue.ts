@@ -21,10 +21,10 @@ export type QueueGuarantee = "at-least-once" | "at-most-once";
 export type QueueRedelivery = "nack" | "lease" | "seek" | "none";
 
 /**
- * What not every queue can do: order messages by `keys`; `delay` one; count `attempts` over crashes of its readers; take one back
- * `uncounted`; `extend` a lease, where there is one.
+ * What not every queue can do: order messages by `keys`; `delay` one that is sent; take one back for later (`nackDelay`), which is another
+ * thing than to delay a new one; count `attempts` over crashes of its readers; take one back `uncounted`; `extend` a lease, where there is one.
  */
-export type QueueAbility = "keys" | "delay" | "attempts" | "uncounted" | "extend";
+export type QueueAbility = "keys" | "delay" | "nackDelay" | "attempts" | "uncounted" | "extend";
 
 /** What `send` may be told. */
 export interface SendOptions {
@@ -33,7 +33,7 @@ export interface SendOptions {
   readonly key?: string;
   /** Names the message to its reader (`Delivery.messageId`): a sender that tries again gives the same. @default a new one */
   readonly id?: string;
-  /** Milliseconds before which it is not delivered. @default 0 */
+  /** Milliseconds before which it is not delivered; not for a queue that lacks `delay`. @default 0 */
   readonly delayMs?: number;
   /** Of the logical operation, over runs and machines. @default a new one */
   readonly correlationId?: string;
@@ -52,7 +52,10 @@ export interface Sent {
 
 /** What `nack` may be told. */
 export interface NackOptions {
-  /** Milliseconds before which it is not delivered again. @default 0 */
+  /**
+   * Milliseconds before which it is not delivered again; not for a queue that lacks `nackDelay`. Its reader has room for another meanwhile;
+   * a log (`seek`) holds up what stands behind it. @default 0
+   */
   readonly delayMs?: number;
   /** `false`: it was nobody's fault, the attempt does not count. @default true */
   readonly counted?: boolean;
@@ -155,6 +158,13 @@ export function checkSend(queue: Pick<Queue, "service" | "lacks">, options: Send
   if (delayMs !== undefined) wholeNumber(who, "delayMs", delayMs, 0);
   if (delayMs !== undefined && delayMs > 0 && queue.lacks.delay !== undefined) throw lacking(who, "a delay", queue.lacks.delay);
   if (headers !== undefined) checkedMetadata(headers, "headers");
+}
+
+/** Refuses what `nack` cannot take; the delivery stays out. */
+export function checkNack(queue: Pick<Queue, "service" | "lacks">, { delayMs = 0 }: NackOptions): void {
+  const who = `${queue.service}: nack`;
+  wholeNumber(who, "delayMs", delayMs, 0);
+  if (delayMs > 0 && queue.lacks.nackDelay !== undefined) throw lacking(who, "a delay", queue.lacks.nackDelay);
 }
 
 /** Refuses what `open` cannot take. */

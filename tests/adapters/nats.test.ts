@@ -4,7 +4,7 @@ import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jet
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { nats, type NatsOptions, type NatsQueue } from "../../src/adapters/nats/index.ts";
-import { envelope, foreign, text } from "../../src/index.ts";
+import { consume, envelope, foreign, type Part, pipe, text } from "../../src/index.ts";
 import type { Delivery, QueueEvent } from "../../src/kinds/queue.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
@@ -52,7 +52,7 @@ describe("nats", () => {
 const server = await service("nats");
 const lacks = {
   keys: "a consumer gives its messages to whoever asks, in no order of keys",
-  delay: "before 2.12 JetStream takes no message for later; one that is given back with delayMs is late",
+  delay: "before 2.12 JetStream takes no message for later",
   uncounted: "the server counts every delivery",
 };
 
@@ -160,6 +160,19 @@ describe.skipIf(server.skip !== undefined)(titled("nats on its server", server),
     await queue.send([text("early")]);
     expect(textsIn(await reader.settle(2))).toEqual(["early", "late"]);
     expect(performance.now() - atMs).toBeGreaterThan(390);
+  });
+
+  test("a worker gives back for later what failed, and works on the others meanwhile, though only one may be out", async () => {
+    await using queue = await opened();
+    for (const word of ["bad", "b", "c"]) await queue.send([text(word)]);
+    const order: string[] = [];
+    const sink = async (part: Part): Promise<void> => {
+      if (part.kind === "text") order.push(part.text);
+      if (order.length === 1) throw new Error("once");
+    };
+    await using worker = consume(queue, pipe(), sink, { concurrency: 1, maxInFlight: 1, baseMs: 2_000, random: () => 1 });
+    await expect.poll(() => worker.counters.acked, { timeout: 10_000 }).toBe(3);
+    expect([order, worker.counters]).toEqual([["bad", "b", "c", "bad"], expect.objectContaining({ received: 4, nacked: 1 })]);
   });
 
   test("messages that the stream dropped before anybody got them are told with their number, to whoever reads on", async () => {

@@ -38,6 +38,7 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq", server), () => {
   afterAll(() => own?.[Symbol.asyncDispose]());
 
   const keys = "its readers compete for messages, whatever their key";
+  const noDelays = "it was made without delayQueues";
   const declares = { guarantee: "at-least-once", redelivery: "nack", durable: true } as const;
   const put: QueueSubject["put"] = ({ name }, body) => own.put(name, body);
   queueContract({ describe, it }, {
@@ -49,7 +50,7 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq", server), () => {
   queueContract({ describe, it }, {
     name: "rabbitmq, a classic queue",
     open: () => own.fresh({ type: "classic" }),
-    declares: { ...declares, lacks: { keys, delay: "it was made without delayQueues", attempts: "classic queues count no deliveries" } },
+    declares: { ...declares, lacks: { keys, delay: noDelays, nackDelay: noDelays, attempts: "classic queues count no deliveries" } },
     put,
   });
 

@@ -14,7 +14,7 @@ const declares = {
   guarantee: "at-most-once",
   redelivery: "none",
   durable: false,
-  lacks: { keys: "a channel has one order and no keys", delay: once, attempts: once, uncounted: once, extend: "there are no leases" },
+  lacks: { keys: "a channel has one order and no keys", delay: once, nackDelay: once, attempts: once, uncounted: once, extend: "there are no leases" },
 } as const;
 
 describe.skipIf(server.skip !== undefined)(titled("redisPubSub", server), async () => {

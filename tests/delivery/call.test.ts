@@ -221,7 +221,7 @@ describe("call", () => {
     await using _ = answerCalls(requests, each(async function* () {
       for (let n = 0; n < 50; n += 1) yield text(`${n} `);
     }), [replies]);
-    const remote = call(requests, like(replies, { lacks: { delay: "a log", uncounted: "a log" } }), { maxHeld: 2 });
+    const remote = call(requests, like(replies, { lacks: { delay: "a log", nackDelay: "a log", uncounted: "a log" } }), { maxHeld: 2 });
     expect((await run(remote, "go").collect()).map(wordOf)).toEqual(Array.from({ length: 50 }, (_, n) => `${n} `));
   });
 

@@ -123,6 +123,33 @@ describe("D1: a delivery is acknowledged when all is confirmed, and at nothing e
 });
 
 describe("D2: a delivery is settled once", () => {
+  test("what failed is given back for later and leaves its place to another, also where nothing can be sent for later", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a", "b"], { clock });
+    const queue = like(inner, { lacks: { delay: "it has no timers for what is sent" } });
+    const sink = written();
+    await using worker = consume(queue, fails(new Error("once"), 1), sink, { clock, random: () => 0.5, maxInFlight: 1 });
+    await until(() => worker.counters.acked === 1);
+    expect([sink.words, inner.counts]).toEqual([["b"], { waiting: 0, delayed: 1, inFlight: 0 }]);
+    await clock.advance(500);
+    await until(() => worker.counters.acked === 2);
+  });
+
+  test("where the queue takes nothing back for later, the worker waits, and then gives back without a delay", async () => {
+    const clock = fakeClock();
+    const inner = await filled(["a", "b"], { clock });
+    const nacks: unknown[] = [];
+    const giveBack = (delivery: Delivery): Delivery => ({ ...delivery, nack: (options) => (nacks.push(options), delivery.nack(options)) });
+    const queue = likeDeliveries(inner, giveBack, { lacks: { nackDelay: "no timers" } });
+    await using worker = consume(queue, fails(new Error("once"), 1), undefined, { clock, random: () => 0.5, maxInFlight: 1 });
+    await until(() => worker.counters.inFlight === 1);
+    await clock.advance(499);
+    expect([nacks, worker.counters.acked]).toEqual([[], 0]);
+    await clock.advance(1);
+    await until(() => worker.counters.acked === 2);
+    expect(nacks).toEqual([{ counted: true }]);
+  });
+
   test("a retry reads the parts as they were sent", async () => {
     const clock = fakeClock();
     const queue = await filled(["a"], { clock });

@@ -40,7 +40,10 @@ export interface NatsSetupOptions {
   readonly discard?: "new" | "old";
   /** Milliseconds in which a message of the same id is the same message. @default 120_000 */
   readonly duplicateWindowMs?: number;
-  /** Messages that are out and unsettled, at most, over all readers; more than all their `maxInFlight`. @default 1_000 */
+  /**
+   * Messages that are out and unsettled, at most, over all readers; also those that were given back for later and wait for their time. More than
+   * all their `maxInFlight`. @default 1_000
+   */
   readonly maxAckPending?: number;
   /** Readers that wait at once, at most. @default 512 */
   readonly maxReaders?: number;

@@ -31,7 +31,7 @@ const maxMarginMs = 1_000;
 
 const lacks: Queue["lacks"] = {
   keys: "a consumer gives its messages to whoever asks, in no order of keys",
-  delay: "before 2.12 JetStream takes no message for later; one that is given back with delayMs is late",
+  delay: "before 2.12 JetStream takes no message for later",
   uncounted: "the server counts every delivery",
 };
 

@@ -83,7 +83,7 @@ export function rabbitmq(options: RabbitmqOptions): RabbitmqQueue {
     service,
     lacks: {
       keys: "its readers compete for messages, whatever their key",
-      ...(hasDelays ? {} : { delay: lacksDelay }),
+      ...(hasDelays ? {} : { delay: lacksDelay, nackDelay: lacksDelay }),
       ...(counts ? {} : { attempts: "classic queues count no deliveries" }),
     },
   };

@@ -9,7 +9,7 @@
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, writeMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
-import { checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { checkNack, checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { channelsFor } from "./channels.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
@@ -34,6 +34,7 @@ const once = "a message goes once to whoever listens";
 const lacks: Readonly<Record<QueueAbility, string>> = {
   keys: "a channel has one order and no keys",
   delay: once,
+  nackDelay: once,
   attempts: once,
   uncounted: once,
   extend: "there are no leases",
@@ -81,7 +82,14 @@ export function redisPubSub(options: RedisPubSubOptions): Queue {
     if (over) throw closed();
     if (!out.settle()) throw out.signal.reason;
   };
-  const hands: Hands<OutOnce> = { service, ack: settle, nack: settle };
+  const hands: Hands<OutOnce> = {
+    service,
+    ack: settle,
+    nack(out, giving) {
+      checkNack(declared, giving);
+      settle(out);
+    },
+  };
   const deliver = (subscriber: Subscriber, body: Uint8Array, count: number): Delivery => {
     const message = readMessage(service, format, body);
     const out = subscriber.out();
