@@ -9,7 +9,8 @@ import { noMetadata } from "../../core/part.ts";
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
 import { type Delivery, settleOnce } from "../../kinds/queue.ts";
 import type { Connection } from "./connection.ts";
-import { type Held, negative, type Reader } from "./reader.ts";
+import { type Held, negative } from "./held.ts";
+import type { Reader } from "./reader.ts";
 
 /** What JetStream understands in answer to a message. */
 const positive = "+ACK";

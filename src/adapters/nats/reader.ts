@@ -2,8 +2,7 @@
  * One reading of a queue: asks for messages when somebody waits for one, and holds them until they are settled.
  *
  * The client's own loop asks for more as soon as a message has come, settled or not. Here what is asked for, waits or is out is
- * `maxInFlight` at most, and a request ends with the messages that there are: a reader that nobody pulls keeps none from the others.
- * Source: https://docs.nats.io/reference/reference-protocols/nats_api_reference, ADR-13 of nats-architecture-and-design
+ * `maxInFlight` at most.
  *
  * @module
  */
@@ -13,19 +12,16 @@ import type { QueueOpenOptions } from "../../kinds/queue.ts";
 import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { ConsumerState, NatsNames } from "./consumer.ts";
+import { endingOf } from "./endings.ts";
+import { type Held, negative } from "./held.ts";
 import { Leases } from "./leases.ts";
 import { Gaps, placeIn } from "./place.ts";
+import { Pulls } from "./pulls.ts";
 
-/** Milliseconds for which the server keeps a request for messages, and after which one of which nothing was heard is taken for lost. */
-const expiresMs = 30_000;
-const lostMs = 35_000;
 /** Milliseconds, and up to as many more, before the server is asked again that would not keep a request. */
 const againMs = 1_000;
 /** Milliseconds that leaving waits for what is on its way. */
 const leaveMs = 1_000;
-
-/** What a delivery is settled by. */
-export const negative = "-NAK";
 
 /** Of all readings of a queue. */
 export interface ReaderSettings extends NatsNames {
@@ -39,19 +35,6 @@ export interface ReaderSettings extends NatsNames {
   readonly look: (signal: AbortSignal | undefined) => Promise<ConsumerState>;
 }
 
-/** A message that waits to be handed out, or is out. */
-export interface Held {
-  readonly id: string;
-  readonly attempt: number;
-  readonly streamSeq: number;
-  readonly message: NatsMessage;
-  readonly controller: AbortController;
-  /** The subject that settles it. */
-  reply: string;
-  /** What the server is being told of it. */
-  settling: "ack" | "nack" | undefined;
-}
-
 /** One reading. */
 export class Reader {
   private readonly settings: ReaderSettings;
@@ -61,15 +44,11 @@ export class Reader {
   private readonly gaps = new Gaps();
   private readonly leases: Leases<Held>;
   private readonly inbox: string;
-  private readonly next: string;
+  private readonly pulls: Pulls;
   private readonly unwatch: () => void;
   private readonly forgotten: () => void;
   private client: NatsClient | undefined;
   private subscription: NatsSubscription | undefined;
-  /** The request that the server has: its number, and how many messages of it have not come. */
-  private request = 0;
-  private requested = 0;
-  private heardMs = 0;
   /** Somebody waits for a message. */
   private wanted = false;
   private failure: { readonly error: unknown } | undefined;
@@ -77,8 +56,6 @@ export class Reader {
   /** Nothing is asked for: the connection is gone, or the consumer is being looked at. */
   private paused = true;
   private wake: () => void = () => {};
-  private cancelWatch: (() => void) | undefined;
-  private cancelGathering: (() => void) | undefined;
   private cancelAgain: (() => void) | undefined;
 
   /** `forgotten` is called once it holds nothing and gets nothing any more. */
@@ -88,12 +65,19 @@ export class Reader {
     this.options = options;
     this.forgotten = forgotten;
     this.inbox = `${inboxPrefix}.${crypto.randomUUID().replaceAll("-", "")}`;
-    this.next = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    const next = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.pulls = new Pulls({
+      inbox: this.inbox,
+      maxInFlight: options.maxInFlight,
+      clock,
+      publish: (payload, reply) => this.publish(next, payload, reply),
+      again: (gathered) => this.ask(gathered),
+    });
     this.leases = new Leases(holdMs, clock, (held) => this.lose(held, "its lease is over"));
     this.unwatch = connection.watch({
       down: () => {
         this.paused = true;
-        this.requested = 0;
+        this.pulls.end();
       },
       up: () => void this.begin(),
       gone: (error) => this.fail(error),
@@ -152,6 +136,7 @@ export class Reader {
   drain(): void {
     if (this.state === "drained" || this.state === "left") return;
     this.state = "drained";
+    this.pulls.stop();
     this.unsubscribe().catch(() => {});
     for (const held of this.waiting.splice(0)) this.giveBack(held, "its reader is drained");
     if (this.held.size === 0) this.forget();
@@ -183,7 +168,8 @@ export class Reader {
   private forget(): void {
     this.unwatch();
     this.leases.stop();
-    for (const cancel of [this.cancelWatch, this.cancelGathering, this.cancelAgain]) cancel?.();
+    this.pulls.stop();
+    this.cancelAgain?.();
     this.cancelAgain = () => {}; // none is set any more
     this.forgotten();
   }
@@ -196,10 +182,10 @@ export class Reader {
   }
 
   private hear(message: NatsMessage): void {
-    this.heardMs = this.settings.clock.now();
+    this.pulls.heard();
     const place = message.reply ? placeIn(message.reply) : undefined;
     if (place === undefined || !message.reply) return this.hearStatus(message);
-    this.requested = Math.max(0, this.requested - 1);
+    this.pulls.arrived();
     if (this.state !== "reading") return this.publish(message.reply, negative);
     const { stream } = this.settings;
     const { attempt, streamSeq } = place;
@@ -222,18 +208,12 @@ export class Reader {
 
   /** The request has ended before all of it has come. */
   private hearStatus({ headers, subject }: NatsMessage): void {
-    if (headers === undefined || headers.code < 400 || subject !== `${this.inbox}.${this.request}`) return;
-    this.requested = 0;
-    const { service, stream, consumer } = this.settings;
-    const said = headers.description.toLowerCase();
-    if (headers.code === 404 || headers.code === 408) return this.ask();
-    if (headers.code === 409 && /deleted/.test(said)) {
-      return this.fail(new MillraceError("not_found", `${service}: consumer ${consumer} of stream ${stream} was deleted`, { service, scope: "dependency" }));
-    }
-    if (headers.code === 400 || /maxrequest/.test(said)) {
-      return this.fail(new MillraceError("conflict", `${service}: consumer ${consumer} refuses the request for messages: ${said}`, { service, scope: "process" }));
-    }
-    this.again(); // the consumer moves to another server, has too many readers, or is not there
+    const ending = endingOf(this.settings.service, this.settings, headers);
+    if (ending === undefined || !this.pulls.isCurrent(subject)) return;
+    this.pulls.end();
+    if (ending === "now") this.ask();
+    else if (ending === "later") this.again();
+    else this.fail(ending);
   }
 
   /** Looks at the consumer, and asks for messages. */
@@ -261,38 +241,8 @@ export class Reader {
   }
 
   private ask(gathered = false): void {
-    const { maxInFlight } = this.options;
-    const { clock } = this.settings;
-    const room = maxInFlight - this.held.size;
-    if (!this.wanted || this.requested > 0 || room <= 0 || this.paused || this.state !== "reading") return;
-    if (!gathered && room < maxInFlight / 4) {
-      // what is settled one by one, in one turn of the loop, is not asked for one by one
-      this.cancelGathering ??= clock.timeout(0, () => {
-        this.cancelGathering = undefined;
-        this.ask(true);
-      });
-      return;
-    }
-    this.request += 1;
-    this.requested = room;
-    this.heardMs = clock.now();
-    // with both: wait for a message, and end with the last there is
-    const request = { batch: room, expires: expiresMs * 1_000_000, no_wait: true };
-    this.publish(this.next, JSON.stringify(request), `${this.inbox}.${this.request}`);
-    this.cancelWatch ??= clock.timeout(lostMs, () => this.watch());
-  }
-
-  /** A request of which nothing was heard for too long went with the server that had it. */
-  private watch(): void {
-    this.cancelWatch = undefined;
-    if (this.requested === 0 || this.state !== "reading") return;
-    const leftMs = this.heardMs + lostMs - this.settings.clock.now();
-    if (leftMs > 0) {
-      this.cancelWatch = this.settings.clock.timeout(leftMs, () => this.watch());
-      return;
-    }
-    this.requested = 0;
-    this.ask();
+    const room = this.options.maxInFlight - this.held.size;
+    if (this.wanted && room > 0 && !this.paused && this.state === "reading") this.pulls.ask(room, gathered);
   }
 
   private lose(held: Held, why: string): void {
