@@ -89,14 +89,25 @@ export interface Delivery {
 }
 
 /** What a queue tells beside its deliveries. */
-export interface QueueEvent {
+export type QueueEvent =
   /** Messages were lost, or may have been: trimmed, overrun, missed while the connection was gone. */
-  readonly kind: "gap";
-  readonly queue: string;
-  /** How many, if that is known. */
-  readonly count?: number;
-  readonly reason: string;
-}
+  | {
+      readonly kind: "gap";
+      readonly queue: string;
+      /** How many, if that is known. */
+      readonly count?: number;
+      readonly reason: string;
+    }
+  /**
+   * The server, or the way to it, was gone, and the same reading goes on: told once for each time, however often it was tried. What was out
+   * may be lost to its holders, and come again.
+   */
+  | {
+      readonly kind: "reconnected";
+      readonly queue: string;
+      /** Milliseconds from when the reading noticed it until it had the server again. */
+      readonly awayMs: number;
+    };
 
 /** What `open` is told. */
 export interface QueueOpenOptions {
@@ -106,6 +117,7 @@ export interface QueueOpenOptions {
   readonly drain?: AbortSignal;
   /** Deliveries that are out and unsettled, at most. */
   readonly maxInFlight: number;
+  /** Hears what there is to tell; must not throw. */
   readonly tell?: (event: QueueEvent) => void;
 }
 

@@ -5,6 +5,7 @@ import { service, titled } from "../services.ts";
 import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
 import { openHost } from "../services/host.ts";
 import { askRedis, type RedisServer, startRedis } from "../services/redis.ts";
+import { type Outages, outages } from "./outages.ts";
 import { eventually } from "./redis/names.ts";
 
 const server = await service("redis");
@@ -36,12 +37,13 @@ function sending(queue: Queue): { readonly owed: Set<string>; end(): Promise<voi
 }
 
 /** Does what comes, and notes it before it is acknowledged. */
-function working(queue: Queue): { readonly done: Map<string, number>; readonly worker: Worker } {
+function working(queue: Queue): { readonly done: Map<string, number>; readonly away: Outages; readonly worker: Worker } {
+  const away = outages();
   const done = new Map<string, number>();
   const worker = consume(queue, pipe(), async (part) => {
     if (isText(part)) done.set(part.text, (done.get(part.text) ?? 0) + 1);
-  }, { concurrency: 20, maxInFlight: 50 });
-  return { done, worker };
+  }, { concurrency: 20, maxInFlight: 50, onEvent: away.tell });
+  return { done, away, worker };
 }
 
 const missing = (owed: ReadonlySet<string>, done: ReadonlyMap<string, number>): string[] => [...owed].filter((word) => !done.has(word));
@@ -58,11 +60,11 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
     }
   };
 
-  test("a server that is killed twice and started again on its data loses nothing that was confirmed; worker and sender go on", () =>
+  test("a server that is killed twice and started again on its data loses nothing that was confirmed; worker and sender go on, and the worker tells of both", () =>
     withServer(async (own, again) => {
       await using queue = redisStreams({ url: own.url, stream: "jobs", leaseMs: 3_000 });
       const { owed, end } = sending(queue);
-      const { done, worker } = working(queue);
+      const { done, away, worker } = working(queue);
       let running = own;
       for (let kills = 0; kills < 2; kills += 1) {
         const before = done.size;
@@ -75,15 +77,16 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
       await end();
       await eventually(() => missing(owed, done).length === 0);
       expect([...done.values()].filter((times) => times > 1).length).toBeLessThanOrEqual(2 * 50 + worker.counters.lost);
+      expect([away.all.length, away.apart]).toEqual([2, true]);
       await worker.stop();
     }), 120_000);
 
-  test("connections that are cut, silent for one side or refused lose nothing; the worker comes back in no hurry, and soon", () =>
+  test("connections that are cut, silent for one side or refused lose nothing; the worker comes back in no hurry, and soon, and tells of each outage once", () =>
     withServer(async (own, _, proxy) => {
       await using direct = redisStreams({ url: own.url, stream: "jobs" });
       await using queue = redisStreams({ url: `redis://127.0.0.1:${proxy.port}`, stream: "jobs", leaseMs: 3_000, timeoutMs: 500 });
       const { owed, end } = sending(direct);
-      const { done, worker } = working(queue);
+      const { done, away, worker } = working(queue);
       const goesOn = async (): Promise<void> => {
         const before = done.size;
         await eventually(() => done.size > before + 200);
@@ -110,6 +113,8 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
       await goesOn();
       await end();
       await eventually(() => missing(owed, done).length === 0);
+      expect([away.all.length, away.apart]).toEqual([3 + 2 + 1, true]);
+      expect(away.all.at(-1)).toBeGreaterThan(900); // since the connection was lost, whatever was tried meanwhile
       await worker.stop();
       await queue.close();
       await eventually(() => proxy.open === 0);

@@ -6,9 +6,11 @@ import { queueContract } from "../../src/testing/contracts/queue.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
 import { service, titled } from "../services.ts";
 import { faultProxy } from "../services/fault-proxy.ts";
+import { outages } from "./outages.ts";
 import { eventually, ownNames } from "./redis/names.ts";
 
 const server = await service("redis");
+type Gap = Extract<QueueEvent, { readonly kind: "gap" }>;
 const once = "a message goes once to whoever listens";
 const declares = {
   guarantee: "at-most-once",
@@ -41,12 +43,13 @@ describe.skipIf(server.skip !== undefined)(titled("redisPubSub", server), async 
   });
 
   /** Reads, and keeps what is told. */
-  const listening = async (queue: Queue): Promise<{ readonly gaps: QueueEvent[]; readonly reader: ReturnType<typeof reading> }> => {
-    const gaps: QueueEvent[] = [];
-    const reader = reading(queue, { tell: (event) => gaps.push(event) });
+  const listening = async (queue: Queue): Promise<{ readonly gaps: Gap[]; readonly away: readonly number[]; readonly reader: ReturnType<typeof reading> }> => {
+    const gaps: Gap[] = [];
+    const { all: away, tell } = outages();
+    const reader = reading(queue, { tell: (event) => (event.kind === "gap" ? gaps.push(event) : tell(event)) });
     reader.raw().catch(() => {}); // heard by whoever takes it
     await subscribed(queue);
-    return { gaps, reader };
+    return { gaps, away, reader };
   };
 
   test.each([["oldest", ["7", "8", "9"]], ["newest", ["0", "1", "2"]]] as const)("of more than it may keep it drops the %s, and tells how many", async (drop, kept) => {
@@ -60,16 +63,17 @@ describe.skipIf(server.skip !== undefined)(titled("redisPubSub", server), async 
     expect(gaps.reduce((sum, { count = 0 }) => sum + count, 0)).toBe(7);
   });
 
-  test("every message is handed out or told as a gap, whenever the connection is cut", async () => {
+  test("every message is handed out or told as a gap, whenever the connection is cut, and each return is told once", async () => {
     await using proxy = await faultProxy(Number(new URL(url).port));
     await using queue = opened();
     await using through = redisPubSub({ url: `redis://127.0.0.1:${proxy.port}`, channel: queue.name });
-    const gaps: QueueEvent[] = [];
+    const gaps: Gap[] = [];
+    const away = outages();
     const got: number[] = [];
     const missed: number[] = [];
     const worker = consume(through, pipe(), async (part) => {
       if (isText(part)) got.push(Number(part.text));
-    }, { onEvent: (event) => event.kind === "gap" && gaps.push(event) });
+    }, { onEvent: (event) => (event.kind === "gap" ? gaps.push(event) : away.tell(event)) });
     await subscribed(queue);
     for (let i = 0; i < 3_000; i += 1) {
       if (i % 1_000 === 500) {
@@ -84,13 +88,14 @@ describe.skipIf(server.skip !== undefined)(titled("redisPubSub", server), async 
     await eventually(() => got.at(-1) === 2_999);
     expect(got).toEqual(Array.from({ length: 3_000 }, (_, i) => i).filter((i) => !missed.includes(i)));
     expect(gaps.map(({ count }) => count)).toEqual(missed.map(() => undefined));
+    expect([away.all.length, away.apart]).toEqual([missed.length, true]);
     await worker.stop();
     await subscribed(queue, 0);
   });
 
   test("a server that cuts off a reader which is too slow is a gap, and the reader goes on", async () => {
     await using queue = opened();
-    const { gaps, reader } = await listening(queue);
+    const { gaps, away, reader } = await listening(queue);
     const known = await ask("CLIENT", "LIST", "TYPE", "pubsub");
     const id = /^id=(\d+) (?=.*sub=1 ).*$/m.exec(String(known))?.[1] ?? "";
     await ask("CLIENT", "KILL", "ID", id); // as it does for a full output buffer
@@ -98,17 +103,20 @@ describe.skipIf(server.skip !== undefined)(titled("redisPubSub", server), async 
     await subscribed(queue);
     await queue.send([text("after")]);
     expect(textsIn(await reader.settle(1))).toEqual(["after"]);
+    expect(away).toHaveLength(1);
   });
 
   test("a half-open connection is found out, and told", async () => {
     await using proxy = await faultProxy(Number(new URL(url).port));
     await using queue = redisPubSub({ url: `redis://127.0.0.1:${proxy.port}`, channel: names.name(), timeoutMs: 200, pingMs: 100 });
-    const { gaps } = await listening(queue);
+    const { gaps, away } = await listening(queue);
     proxy.faults.silent = "both";
     await eventually(() => gaps.length > 0);
     proxy.heal();
     proxy.cut();
+    await eventually(() => away.length > 0);
     await subscribed(queue);
+    expect([gaps.length, away.length]).toEqual([1, 1]);
   });
 
   test("a body of another program is read as its format says, each with an id of its own", async () => {

@@ -236,13 +236,14 @@ describe("the source", () => {
     expect(worker.counters.acked).toBe(1);
   });
 
-  test("D10: what it says of messages that were lost is told", async () => {
+  test("D10: what it says of messages that were lost is told, and that it is back", async () => {
     const inner = await filled(["a"]);
-    const queue = like(inner, { open: (options) => (options.tell?.({ kind: "gap", queue: "q", count: 3, reason: "trimmed" }), inner.open(options)) });
+    const said = [{ kind: "gap", queue: "q", count: 3, reason: "trimmed" }, { kind: "reconnected", queue: "q", awayMs: 7 }] as const;
+    const queue = like(inner, { open: (options) => (said.forEach((event) => options.tell?.(event)), inner.open(options)) });
     const events = heardEvents();
     await using worker = consume(queue, pipe(), written(), { onEvent: events.onEvent });
     await until(() => worker.counters.acked === 1);
-    expect(events.of("gap")).toEqual([{ kind: "gap", queue: "q", count: 3, reason: "trimmed" }]);
+    expect(events.all.slice(0, 2)).toEqual(said);
   });
 
   test("D10: that delivers at most once gets its failures told as lost, never silently", async () => {

@@ -19,15 +19,24 @@ export interface Listener {
   take(body: Uint8Array): void;
   /** The connection was lost: what comes until it is back is missed. */
   missed(): void;
+  /** It is back, after so many milliseconds. */
+  back(awayMs: number): void;
   /** It is no listener any more, as nothing could be heard so far, or no waiting helps. */
   failed(error: unknown): void;
+}
+
+/** How it stands with a listener. */
+interface State {
+  /** It was subscribed once: before that, a failure is told and not waited for. */
+  heard: boolean;
+  /** When the connection was lost, if it is not back. */
+  lostMs: number | undefined;
 }
 
 /** A channel with its listeners. */
 interface Channel {
   readonly name: string;
-  /** Each with whether it was subscribed once: before that, a failure is told and not waited for. */
-  readonly listeners: Map<Listener, { heard: boolean }>;
+  readonly listeners: Map<Listener, State>;
   /** On this one the server has been asked for it. */
   asked: Line | undefined;
 }
@@ -58,7 +67,7 @@ export class Channels {
     const channel: Channel = this.channels.get(name) ?? { name, listeners: new Map(), asked: undefined };
     this.channels.set(name, channel);
     const isSubscribed = [...channel.listeners.values()].some(({ heard }) => heard) && channel.asked !== undefined && channel.asked === this.line;
-    channel.listeners.set(listener, { heard: isSubscribed });
+    channel.listeners.set(listener, { heard: isSubscribed, lostMs: undefined });
     if (this.link === undefined) void this.run((this.link = new Link(this.settings)));
     else if (this.line !== undefined) void this.subscribe(this.link, this.line, channel).catch(ignore); // a lost connection is seen where it is watched
     return () => this.remove(channel, listener);
@@ -117,7 +126,7 @@ export class Channels {
     if (channel.listeners.size === 0) return;
     try {
       await link.within(line, "subscribe", (connection) => connection.subscribe(channel.name, (body) => take(channel, body)));
-      for (const state of channel.listeners.values()) state.heard = true;
+      for (const [listener, state] of channel.listeners) this.isSubscribed(listener, state);
     } catch (error) {
       channel.asked = undefined;
       if (line.lost === undefined) this.drop(channel, error); // refused: of no concern to other channels
@@ -125,10 +134,22 @@ export class Channels {
     }
   }
 
+  private isSubscribed(listener: Listener, state: State): void {
+    const { lostMs } = state;
+    state.heard = true;
+    state.lostMs = undefined;
+    if (lostMs !== undefined) listener.back(this.settings.clock.now() - lostMs);
+  }
+
+  private isLost(listener: Listener, state: State): void {
+    state.lostMs ??= this.settings.clock.now();
+    listener.missed();
+  }
+
   private lost(error: unknown, first: boolean): void {
     for (const channel of this.channels.values()) {
       this.drop(channel, error);
-      if (first) for (const listener of channel.listeners.keys()) listener.missed();
+      if (first) for (const [listener, state] of channel.listeners) this.isLost(listener, state);
     }
   }
 

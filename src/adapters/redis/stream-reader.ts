@@ -41,6 +41,7 @@ export class StreamReader {
   private drained = false;
   private leaving: Promise<void> | undefined;
   private line: Line | undefined;
+  private lostMs = 0;
   private connectionId = "";
   private joined = false;
   private hadJoined = false;
@@ -236,11 +237,13 @@ export class StreamReader {
 
   /** A connection is there: the answer that the one before did not bring may have had messages in it. */
   private async connected(line: Line): Promise<void> {
-    const { clock, group, link, leaseMs } = this.options;
+    const { clock, group, link, leaseMs, name, tell } = this.options;
     const again = this.line !== undefined;
     this.connectionId = String(await link.call("read", ["CLIENT", "ID"]));
     this.line = line;
+    line.down.signal.addEventListener("abort", () => (this.lostMs = clock.now()), { once: true });
     if (!again) return;
+    tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
     this.keep(this.found(await group.own(this.consumer, this.ids())));
     // once more when the server no longer waits with the read that was lost
     this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;

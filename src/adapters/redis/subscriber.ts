@@ -113,8 +113,17 @@ export class Subscriber implements Listener {
   }
 
   missed(): void {
+    this.say({ kind: "gap", queue: this.options.name, reason: "the connection was lost: what was sent until it is back is missed" });
+  }
+
+  back(awayMs: number): void {
+    this.say({ kind: "reconnected", queue: this.options.name, awayMs });
+  }
+
+  /** Who listens may throw: that ends the reading, and nobody else's. */
+  private say(event: QueueEvent): void {
     try {
-      this.options.tell({ kind: "gap", queue: this.options.name, reason: "the connection was lost: what was sent until it is back is missed" });
+      this.options.tell(event);
     } catch (error) {
       this.end({ error });
     }
