@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { nats, type NatsOptions, type NatsQueue } from "../../src/adapters/nats/index.ts";
-import { consume, isMillraceError, pipe, text } from "../../src/index.ts";
+import { consume, isMillraceError, type Part, pipe, text } from "../../src/index.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
 import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
 import { type Host, openHost } from "../services/host.ts";
 import { type NatsServer, startNats } from "../services/nats.ts";
 import { service, titled } from "../services.ts";
+import { type Outages, outages } from "./outages.ts";
 
 const reachable = await service("nats");
 const words = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => String(from + i));
@@ -45,20 +46,22 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     }
   };
   /** A worker that keeps what it has seen. */
-  const working = (queue: NatsQueue): { readonly seen: Set<string>; readonly stop: () => Promise<unknown> } => {
+  const working = (queue: NatsQueue): { readonly seen: Set<string>; readonly away: Outages; readonly stop: () => Promise<unknown> } => {
     const seen = new Set<string>();
-    const worker = consume(queue, pipe(), async (part) => void (part.kind === "text" && seen.add(part.text)), { concurrency: 16, maxInFlight: 16 });
+    const away = outages();
+    const sink = async (part: Part): Promise<void> => void (part.kind === "text" && seen.add(part.text));
+    const worker = consume(queue, pipe(), sink, { concurrency: 16, maxInFlight: 16, onEvent: away.tell });
     onTestFinished(() => void worker.stop());
-    return { seen, stop: () => worker.stop() };
+    return { seen, away, stop: () => worker.stop() };
   };
   const complete = (seen: ReadonlySet<string>, all: readonly string[]): Promise<void> =>
     expect.poll(() => all.filter((word) => !seen.has(word)), { timeout: 15_000 }).toEqual([]);
 
-  test("a server that is killed and started again loses nothing, and worker and sender go on by themselves", async () => {
+  test("a server that is killed and started again loses nothing; worker and sender go on by themselves, and the worker tells so once", async () => {
     const queue = await opened();
     const all = words(600);
     await sendAll(queue, all.slice(0, 300));
-    const { seen, stop } = working(queue);
+    const { seen, away, stop } = working(queue);
     const sending = sendAll(queue, all.slice(300));
     await expect.poll(() => seen.size).toBeGreaterThan(20);
     await server.process.stop("SIGKILL");
@@ -66,27 +69,31 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await sending;
     await complete(seen, all);
     await stop();
+    expect(away.all).toHaveLength(1);
   }, 120_000);
 
-  test("connections that are cut come back, and what was out is settled or comes again", async () => {
+  test("connections that are cut come back, each told once, and what was out is settled or comes again", async () => {
     const queue = await opened({ leaseMs: 2_000 });
     const all = words(200);
-    const { seen, stop } = working(queue);
+    const { seen, away, stop } = working(queue);
     const before = proxy.connections;
     const sending = sendAll(queue, all);
     for (const size of [10, 60, 120]) {
       await expect.poll(() => seen.size, { timeout: 10_000 }).toBeGreaterThan(size);
+      const told = away.all.length;
       proxy.cut();
+      await expect.poll(() => away.all.length, { timeout: 10_000 }).toBeGreaterThan(told); // or all may be done before it is cut again
     }
     await sending;
     await complete(seen, all);
     expect(proxy.connections - before).toBeLessThan(10);
+    expect([away.all.length, away.apart]).toEqual([3, true]);
     await stop();
   }, 120_000);
 
-  test("while connections are refused it tries fewer than five times a second, and is back when they are not", async () => {
+  test("while connections are refused it tries fewer than five times a second, and is back when they are not, which is one outage", async () => {
     const queue = await opened();
-    const { seen, stop } = working(queue);
+    const { seen, away, stop } = working(queue);
     await sendAll(queue, ["before"]);
     await complete(seen, ["before"]);
     const before = proxy.connections;
@@ -94,16 +101,18 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     proxy.cut();
     await new Promise((resolve) => setTimeout(resolve, 2_000)); // the tries of two seconds are what is counted
     const tries = proxy.connections - before;
-    expect([tries > 0, tries < 10]).toEqual([true, true]);
+    expect([tries > 0, tries < 10, away.all]).toEqual([true, true, []]);
     proxy.heal();
     await sendAll(queue, ["after"]);
     await complete(seen, ["before", "after"]);
     await stop();
+    expect(away.all).toHaveLength(1);
+    expect(away.all[0]).toBeGreaterThan(1_900); // since the first that it noticed, whatever was tried meanwhile
   }, 120_000);
 
   test("a connection on which nothing comes any more is given up, and another takes its place", async () => {
     const queue = await opened();
-    const { seen, stop } = working(queue);
+    const { seen, away, stop } = working(queue);
     await sendAll(queue, ["before"]);
     await complete(seen, ["before"]);
     const before = proxy.connections;
@@ -113,6 +122,7 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await sendAll(queue, ["after"]);
     await complete(seen, ["before", "after"]);
     await stop();
+    expect(away.all).toHaveLength(1);
   }, 120_000);
 
   test("a send whose answer is lost is interrupted, and the same id again finds out that it was stored", async () => {

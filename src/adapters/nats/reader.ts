@@ -55,6 +55,8 @@ export class Reader {
   private state: "opening" | "reading" | "drained" | "left" = "opening";
   /** Nothing is asked for: the connection is gone, or the consumer is being looked at. */
   private paused = true;
+  /** When the connection was lost that has not come back since. */
+  private lostMs: number | undefined;
   private wake: () => void = () => {};
   private cancelAgain: (() => void) | undefined;
 
@@ -78,6 +80,7 @@ export class Reader {
       down: () => {
         this.paused = true;
         this.pulls.end();
+        if (this.state === "reading") this.lostMs ??= clock.now();
       },
       up: () => void this.begin(),
       gone: (error) => this.fail(error),
@@ -224,12 +227,21 @@ export class Reader {
       if (this.state !== "reading") return;
       this.gaps.begin(state);
       this.paused = false;
+      this.back();
       this.ask();
     } catch (error) {
       const passes = isMillraceError(error, "unavailable") || isMillraceError(error, "timeout");
       if (passes) this.again();
       else this.fail(error);
     }
+  }
+
+  /** The consumer has answered. */
+  private back(): void {
+    if (this.lostMs === undefined) return;
+    const { stream, clock } = this.settings;
+    this.options.tell?.({ kind: "reconnected", queue: stream, awayMs: clock.now() - this.lostMs });
+    this.lostMs = undefined;
   }
 
   private again(): void {
