@@ -6,6 +6,7 @@ import { rabbitmq, type RabbitmqOptions } from "../../src/adapters/rabbitmq/inde
 import { consume, isText, type Part, pipe, text } from "../../src/index.ts";
 import { service, titled } from "../services.ts";
 import { faultProxy, type FaultProxy } from "../services/fault-proxy.ts";
+import { outages } from "./outages.ts";
 import { lost, type OwnQueues, ownQueues, pulled } from "./rabbitmq-own.ts";
 
 const nowhere = "amqp://u:hunter2-canary@127.0.0.1:1/x";
@@ -116,17 +117,19 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq, at fault", server),
     await expect(delaying.send([], { delayMs: 262_144_001 })).rejects.toMatchObject({ code: "invalid_input" });
   });
 
-  test("a cut connection voids what is out, and the reader connects again and gets it again, under the same id", async () => {
+  test("a cut connection voids what is out, and the reader connects again, tells so once, and gets it again, under the same id", async () => {
     const queue = await own.fresh({ url: await proxied() });
     await queue.send([text("a")]);
-    const reader = pulled(queue);
+    const { all: away, tell } = outages();
+    const reader = pulled(queue, { tell });
     const first = await reader.next();
+    expect(away).toEqual([]);
     proxy.cut();
     await lost(first);
     await expect(first.ack()).rejects.toMatchObject({ code: "closed" });
     await expect(first.nack({ counted: false })).rejects.toMatchObject({ code: "closed" });
     const again = await reader.next();
-    expect([again.id, again.attempt]).toEqual([first.id, 2]);
+    expect([again.id, again.attempt, away.length]).toEqual([first.id, 2, 1]);
     await again.ack();
     await queue.send([text("b")]); // on a new connection too
     await (await reader.next()).ack();
@@ -175,7 +178,8 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq, at fault", server),
       if (before === 19 && seen.size === 20) proxy.faults.silent = "both";
       if (seen.size === words.length) all.resolve();
     };
-    await using worker = consume(queue, pipe(), sink);
+    const { all: away, tell } = outages();
+    await using worker = consume(queue, pipe(), sink, { onEvent: tell });
     for (const word of words.slice(1, 40)) await put(word);
     await lost(held);
     proxy.faults.refuse = true;
@@ -187,6 +191,7 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq, at fault", server),
     await all.promise;
     await worker.stop();
     expect([...seen].sort()).toEqual([...words].sort());
+    expect(away).toHaveLength(1); // however often it was refused
     await expect.poll(() => own.waiting(queue.name)).toBe(0);
   });
 

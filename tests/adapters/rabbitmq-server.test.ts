@@ -3,6 +3,7 @@ import { consume, isJson, json, pipe } from "../../src/index.ts";
 import { service, titled } from "../services.ts";
 import { type Host, openHost } from "../services/host.ts";
 import { type RabbitmqServer, startRabbitmq } from "../services/rabbitmq.ts";
+import { outages } from "./outages.ts";
 import { type OwnQueues, ownQueues, pulled } from "./rabbitmq-own.ts";
 
 // A broker of our own: these tests starve and kill it.
@@ -70,7 +71,8 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
       if (seen.size >= 40) await killed.promise; // those that are out are settled on a connection that is gone
       if (confirmed.size >= 200 && [...confirmed].every((n) => seen.has(n))) all.resolve();
     };
-    await using worker = consume(queue, pipe(), sink, { concurrency: 4 });
+    const { all: away, tell } = outages();
+    await using worker = consume(queue, pipe(), sink, { concurrency: 4, onEvent: tell });
     await killed.promise;
     const outcome = await queue.send([json(-1)]).catch((error: unknown) => error);
     expect(outcome).toMatchObject({ code: "unavailable", retryable: true });
@@ -90,5 +92,6 @@ describe.skipIf(shared.skip !== undefined)(titled("rabbitmq, its broker in troub
     await expect.poll(() => after.waiting(queue.name), { timeout: 20_000 }).toBe(0); // also what was sent twice
     await worker.stop();
     expect(worker.counters.acked).toBeGreaterThanOrEqual(confirmed.size - 40);
+    expect(away).toHaveLength(1);
   });
 });

@@ -40,6 +40,7 @@ export class Reader {
   private failure: { readonly error: unknown } | undefined;
   private wake: () => void = () => {};
   private closing: Promise<void> | undefined;
+  private tell: QueueOpenOptions["tell"];
 
   constructor(settings: ReaderSettings, maxInFlight: number) {
     this.settings = settings;
@@ -49,7 +50,8 @@ export class Reader {
   }
 
   /** Hands out until it is left or drained. */
-  async *read({ signal, drain }: Pick<QueueOpenOptions, "signal" | "drain">): AsyncGenerator<Delivery, void> {
+  async *read({ signal, drain, tell }: Pick<QueueOpenOptions, "signal" | "drain" | "tell">): AsyncGenerator<Delivery, void> {
+    this.tell = tell;
     this.settings.begun(this, signal);
     if (drain?.aborted === true) return void this.leave(undefined);
     const abort = (): void => void this.leave(signal.reason);
@@ -176,10 +178,13 @@ export class Reader {
   /** Connects again, as often as it takes; gives up where trying again does not help. */
   private async resume(): Promise<void> {
     const { signal } = this.stop;
+    const { clock, name } = this.settings;
+    const lostMs = clock.now();
     for (;;) {
       try {
-        await this.settings.clock.sleep(this.pace.failed(), signal);
-        return await this.begin();
+        await clock.sleep(this.pace.failed(), signal);
+        await this.begin();
+        return this.tell?.({ kind: "reconnected", queue: name, awayMs: clock.now() - lostMs });
       } catch (error) {
         if (signal.aborted) return;
         if (!isMillraceError(error) || !error.retryable) return void this.leave(error);
