@@ -9,6 +9,7 @@ import { isText, pipe, text } from "../../src/index.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
 import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
 import { ownDatabase, type OwnDatabase, service, titled } from "../services.ts";
+import { type Outages, outages } from "./outages.ts";
 import { seen } from "./seen.ts";
 
 const nowhere = "postgres://u:hunter2@127.0.0.1:1/x";
@@ -241,35 +242,39 @@ describe.skipIf(server.skip !== undefined)(titled("postgresQueue, faults", serve
       url = at.href;
     });
     afterAll(() => proxy?.[Symbol.asyncDispose]());
-    const worked = async (during: (done: () => number) => Promise<void>): Promise<void> => {
+    /** Gives what was told of outages. */
+    const worked = async (during: (done: () => number) => Promise<void>): Promise<Outages> => {
       const queue = await made();
       for (let n = 0; n < 300; n += 1) void queue.send([text(String(n))]);
       await seen(async () => (await rows(queue, "id")).length === 300);
       const far = await again(queue, { connectionString: url, leaseMs: 30_000 });
       const words = new Set<string>();
+      const away = outages();
       const worker = consume(far, pipe(), async (part) => {
         if (isText(part)) words.add(part.text);
         await new Promise((resolve) => setTimeout(resolve, 5));
-      }, { concurrency: 4, maxInFlight: 8 });
+      }, { concurrency: 4, maxInFlight: 8, onEvent: away.tell });
       await during(() => words.size);
       await seen(async () => (await rows(queue, "id")).length === 0);
       await worker.stop({ deadlineMs: 500 });
       expect(words.size).toBe(300);
       await far.close();
       await soon(() => proxy.open === 0);
+      return away;
     };
 
     test("connections that are cut again and again cost no message, and the worker goes on with the same queue", async () => {
-      await worked(async (done) => {
+      const away = await worked(async (done) => {
         for (const at of [40, 100, 160]) {
           await soon(() => done() >= at);
           proxy.cut();
         }
       });
+      expect([away.all.length <= 3, away.apart]).toEqual([true, true]); // where no call was on its way nobody has noticed
     });
 
     test("a server that refuses is come back to some times a second, no more, and is used when it takes connections again", async () => {
-      await worked(async (done) => {
+      const away = await worked(async (done) => {
         await soon(() => done() >= 40);
         proxy.faults.refuse = true;
         proxy.cut();
@@ -278,6 +283,7 @@ describe.skipIf(server.skip !== undefined)(titled("postgresQueue, faults", serve
         expect(proxy.connections - before).toBeLessThan(10);
         proxy.heal();
       });
+      expect(away.all).toHaveLength(1);
     });
 
     test("a send whose answer is cut off is interrupted: nobody knows", async () => {

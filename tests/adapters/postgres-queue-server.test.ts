@@ -6,6 +6,7 @@ import { isText, pipe, text } from "../../src/index.ts";
 import { type Host, openHost } from "../services/host.ts";
 import { type PostgresServer, startPostgres } from "../services/postgres.ts";
 import { service, titled } from "../services.ts";
+import { outages } from "./outages.ts";
 
 const known = await service("postgres");
 const notOurs = known.skip ?? (known.from === "DATABASE_URL" ? "the server of DATABASE_URL is not ours to kill" : undefined);
@@ -41,19 +42,22 @@ describe.skipIf(notOurs !== undefined)(titled("postgresQueue, its server killed"
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     })();
+    const away = outages();
     const worker = consume(queue, pipe(), async (part) => {
       if (isText(part)) done.set(part.text, (done.get(part.text) ?? 0) + 1);
       await new Promise((resolve) => setTimeout(resolve, 2));
-    }, { concurrency: 8 });
+    }, { concurrency: 8, onEvent: away.tell });
     for (const at of [60, 160]) {
       await soon(() => done.size >= at);
       await restart();
+      await soon(() => away.all.length === (at === 60 ? 1 : 2));
     }
     sending = false;
     await sender;
     await soon(() => [...confirmed].every((word) => done.has(word)));
     const missing = [...confirmed].filter((word) => !done.has(word));
     expect(missing).toEqual([]);
+    expect([away.all.length, away.apart]).toEqual([2, true]);
     for (const code of errors) expect(["unavailable", "interrupted"]).toContain(code);
     await worker.stop({ deadlineMs: 1_000 });
     await queue.close();

@@ -9,8 +9,9 @@ import { MillraceError } from "../../core/errors.ts";
 import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
-import type { Delivery } from "../../kinds/queue.ts";
+import type { Delivery, QueueOpenOptions } from "../../kinds/queue.ts";
 import { heard } from "../../wire/heard.ts";
+import { Outage } from "./outage.ts";
 import { type Asked, type Claimed, isPassing, pauseMs, type QueueCalls } from "./queue-calls.ts";
 import { type Together, together } from "./together.ts";
 
@@ -32,6 +33,7 @@ export interface ReaderSettings {
   readonly leaseMs: number;
   readonly pollMs: number;
   readonly maxInFlight: number;
+  readonly tell: NonNullable<QueueOpenOptions["tell"]>;
   /** Something came back, or a key has become free: other readers of this process look at once. */
   readonly wakeOthers: () => void;
 }
@@ -68,11 +70,13 @@ export class QueueReader {
   private woken = false;
   private failures = 0;
   private awaySinceMs: number | undefined;
+  private readonly outage: Outage;
   private claiming: Promise<unknown> = Promise.resolve();
   private readonly left = new AbortController();
 
   constructor(settings: ReaderSettings) {
     this.settings = settings;
+    this.outage = new Outage((awayMs) => settings.tell({ kind: "reconnected", queue: settings.name, awayMs }));
     const settler = (statement: Settling): Together<Settled, boolean> => together({ work: (asked) => this.settle(statement, asked), most });
     this.settling = { ack: settler("ack"), nack: settler("nack"), extend: settler("extend") };
   }
@@ -148,6 +152,7 @@ export class QueueReader {
       const rows = await calls.claim(this.holder, leaseMs, wanted);
       this.failures = 0;
       this.awaySinceMs = undefined;
+      this.outage.back();
       for (const claimed of rows) {
         const held = new Held(claimed);
         held.node = this.held.push(held);
@@ -159,6 +164,7 @@ export class QueueReader {
       if (!isPassing(error)) throw error;
       this.failures += 1;
       this.awaySinceMs ??= askedMs;
+      this.outage.gone(askedMs, error);
       if (systemClock.now() - this.awaySinceMs > awayMs) throw error;
       await systemClock.sleep(pauseMs(this.failures), this.left.signal).catch(ignore);
     }
@@ -229,11 +235,14 @@ export class QueueReader {
       for (let failures = 0; ; ) {
         const asked = all.filter(({ held }) => !held.controller.signal.aborted);
         if (asked.length === 0) break;
+        const askedMs = systemClock.now();
         try {
           await this.settleOnce(statement, asked, unknown, done);
+          this.outage.back();
           break;
         } catch (error) {
           if (!isPassing(error)) throw error;
+          this.outage.gone(askedMs, error);
           failures += 1;
           unknown = true;
           await systemClock.sleep(pauseMs(failures), this.left.signal).catch(ignore);

@@ -115,10 +115,10 @@ export function postgresQueue(options: PostgresQueueOptions): PostgresQueue {
   };
   const sent = (row: SentRow, id: string): Sent => ({ id: `${name}/${id}`, messageId: row.messageId });
 
-  async function* open({ signal, drain, maxInFlight }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
+  async function* open({ signal, drain, maxInFlight, tell }: QueueOpenOptions): AsyncGenerator<Delivery, void> {
     ready(signal);
     const over = AbortSignal.any([signal, ending.signal]);
-    const reader = new QueueReader({ name, calls, format, leaseMs, pollMs, maxInFlight, wakeOthers: readers.all });
+    const reader = new QueueReader({ name, calls, format, leaseMs, pollMs, maxInFlight, tell: (event) => tell?.(event), wakeOthers: readers.all });
     const look = (): void => reader.look();
     const remove = readers.add(look);
     let left: Promise<void> | undefined;
