@@ -8,6 +8,7 @@ import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
 import { freePort, type Host, openHost } from "../services/host.ts";
 import { type KafkaServer, startKafka } from "../services/kafka.ts";
 import { service, titled } from "../services.ts";
+import { type Outages, outages } from "./outages.ts";
 
 // servers are had as the shared one is; this file has one of its own, which it kills
 const answer = await service("kafka");
@@ -59,9 +60,9 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     await producer.send({ acks: -1, messages: words.map((word, n) => ({ topic: queue.name, partition: n % 2, value: value(word) })) });
     await producer.close();
   };
-  const collecting = (): { readonly seen: Set<string>; sink(part: Part): Promise<void> } => {
+  const collecting = (): { readonly seen: Set<string>; readonly away: Outages; sink(part: Part): Promise<void> } => {
     const seen = new Set<string>();
-    return { seen, sink: async (part) => void seen.add(part.kind === "text" ? part.text : "") };
+    return { seen, away: outages(), sink: async (part) => void seen.add(part.kind === "text" ? part.text : "") };
   };
   const codeOf = (sending: Promise<unknown>): Promise<unknown> =>
     sending.then(
@@ -69,12 +70,12 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
       (error: unknown) => (isMillraceError(error) ? error.code : error),
     );
 
-  test("a worker outlives a broker that is killed and comes back: nothing is lost", async () => {
+  test("a worker outlives a broker that is killed and comes back: nothing is lost, and it is told once", async () => {
     const queue = await open();
     const words = Array.from({ length: 2_000 }, (_, n) => String(n));
     await store(queue, words.slice(0, 1_000));
-    const { seen, sink } = collecting();
-    const worker = consume(queue, pass, sink, { concurrency: 20 });
+    const { seen, away, sink } = collecting();
+    const worker = consume(queue, pass, sink, { concurrency: 20, onEvent: away.tell });
     await until(() => seen.size >= 100);
     await server.process.stop("SIGKILL");
     server = await startKafka(host, place);
@@ -83,27 +84,30 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     await worker.stop();
     await worker.finished;
     expect(worker.counters.lost + worker.counters.acked).toBeGreaterThanOrEqual(words.length);
+    expect(away.all).toHaveLength(1);
   });
 
-  test("a worker outlives connections that are cut, again and again", async () => {
+  test("a worker outlives connections that are cut, again and again, and tells of each time", async () => {
     const queue = await open();
     const words = Array.from({ length: 300 }, (_, n) => String(n));
-    const { seen, sink } = collecting();
-    const worker = consume(queue, pass, sink, { concurrency: 5 });
+    const { seen, away, sink } = collecting();
+    const worker = consume(queue, pass, sink, { concurrency: 5, onEvent: away.tell });
     for (let round = 0; round < 3; round += 1) {
       await store(queue, words.slice(round * 100, round * 100 + 100));
       await until(() => seen.size > round * 100);
       proxy.cut();
+      await until(() => away.all.length === round + 1);
     }
     await until(() => seen.size === words.length);
+    expect([away.all.length, away.apart]).toEqual([3, true]);
     await worker.stop();
     await worker.finished;
   });
 
   test("while connections are refused it comes back less than five times a second, and soon when they are not", async () => {
     const queue = await open({ heartbeatMs: 2_000 });
-    const { seen, sink } = collecting();
-    const worker = consume(queue, pass, sink);
+    const { seen, away, sink } = collecting();
+    const worker = consume(queue, pass, sink, { onEvent: away.tell });
     await store(queue, ["before"]);
     await until(() => seen.has("before"));
     proxy.faults.refuse = true;
@@ -117,12 +121,14 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     await worker.stop();
     expect(tries).toBeGreaterThan(0);
     expect(tries).toBeLessThan(10);
+    expect(away.all).toHaveLength(1);
   });
 
   test("a session that the broker does not answer for is given up: what is out is lost, and comes again", async () => {
     const queue = await open({ sessionMs: 1_000, heartbeatMs: 200, timeoutMs: 1_000 });
     await store(queue, ["a"]);
-    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]();
+    const { all: away, tell } = outages();
+    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 1, tell })[Symbol.asyncIterator]();
     const first = (await reading.next()).value as Delivery;
     proxy.faults.silent = "both";
     await until(() => first.signal.aborted);
@@ -130,6 +136,8 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     proxy.heal();
     const again = (await reading.next()).value as Delivery;
     expect(again.id).toBe(first.id);
+    await until(() => away.length > 0);
+    expect(away).toHaveLength(1);
     await again.ack();
   });
 

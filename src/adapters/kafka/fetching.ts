@@ -44,6 +44,10 @@ export interface FetchTarget {
   arrived(): void;
   /** The wanted offset is not there any more. Throws if that is the end. */
   gone(partition: Partition, earliest: bigint): Promise<void>;
+  /** A broker did not answer. */
+  away(): void;
+  /** All brokers that were asked have answered since. */
+  back(): void;
   /** Nothing can be fetched. */
   fail(error: MillraceError): void;
 }
@@ -55,6 +59,8 @@ export class Fetching {
   private readonly target: FetchTarget;
   private readonly stop: AbortSignal;
   private readonly asked = new Set<number>();
+  /** Partitions whose broker did not answer, and that have not been fetched since. */
+  private readonly away = new Set<number>();
   private leaders: Leaders | undefined;
   private finding = false;
   private failures = 0;
@@ -96,6 +102,7 @@ export class Fetching {
       await this.take(answer, partitions);
       this.failures = 0;
       this.unknown = 0;
+      this.answered(partitions);
     } catch (error) {
       if (this.stop.aborted) return;
       await this.failed(error, partitions);
@@ -129,6 +136,7 @@ export class Fetching {
     try {
       // the answer may hold messages of some partitions beside the errors of others
       const answered = fieldOf(error, "response");
+      if (answered === undefined) this.unanswered(partitions);
       const errors = answered === undefined ? 1 : await this.take(answered, partitions);
       const whole = fieldOf(answered, "errorCode");
       if (errors === 0 && (whole === 0 || sessionErrors.has(whole))) return;
@@ -137,6 +145,17 @@ export class Fetching {
     }
     await this.rest(error);
     await this.refresh();
+  }
+
+  private unanswered(partitions: readonly Partition[]): void {
+    for (const { index } of partitions) this.away.add(index);
+    this.target.away();
+  }
+
+  private answered(partitions: readonly Partition[]): void {
+    for (const { index } of partitions) this.away.delete(index);
+    for (const index of this.away) if (!this.target.partitions.has(index)) this.away.delete(index); // another's now
+    if (this.away.size === 0 && !this.stop.aborted) this.target.back();
   }
 
   /** Waits before the next attempt, or gives up. */

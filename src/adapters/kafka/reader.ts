@@ -27,6 +27,9 @@ export class Reader {
   readonly over: Promise<void>;
   private session: Session | undefined;
   private topicId: string | undefined;
+  private hasRead = false;
+  /** When a broker did not answer that has not answered since. */
+  private lostMs: number | undefined;
   private wake: () => void = () => {};
   private end: End | undefined;
   private turn = 0;
@@ -103,6 +106,8 @@ export class Reader {
             this.settled();
             this.wake();
           },
+          away: this.away,
+          back: this.back,
           gap: (reason, count) => this.options.tell?.({ kind: "gap", queue: topic, reason, ...(count === undefined ? {} : { count }) }),
         });
         this.session = session;
@@ -117,10 +122,23 @@ export class Reader {
         if (this.end === "drained") return void this.leave(failure);
         const passes = failure.retryable && (failure.code === "unavailable" || failure.code === "timeout");
         if (!passes) return void this.leave(failure);
+        this.away();
         await clock.sleep(backoffMs(failures), signal).catch(() => {});
       }
     }
   }
+
+  private readonly away = (): void => {
+    if (this.hasRead) this.lostMs ??= this.settings.clock.now();
+  };
+
+  private readonly back = (): void => {
+    this.hasRead = true;
+    if (this.lostMs === undefined) return;
+    const { topic, clock } = this.settings;
+    if (this.end === undefined) this.options.tell?.({ kind: "reconnected", queue: topic, awayMs: clock.now() - this.lostMs });
+    this.lostMs = undefined;
+  };
 
   /** The next message of the partition whose turn it is, if one more may be out. */
   private take(): Delivery | undefined {

@@ -27,6 +27,9 @@ export interface SessionHost {
   /** Messages have come, or something else that whoever waits may wait for. */
   changed(): void;
   gap(reason: string, count?: number): void;
+  /** A broker did not answer; all have answered since. */
+  away(): void;
+  back(): void;
 }
 
 /** A membership. */
@@ -57,7 +60,7 @@ export class Session {
     };
     this.commits = new Commits(settings, (offsets) => this.member.commit({ offsets }), changed, this.stop.signal);
     const { partitions } = this;
-    const target = { partitions, arrived: host.changed, gone: this.gone, fail: this.end };
+    const target = { partitions, arrived: host.changed, gone: this.gone, away: host.away, back: host.back, fail: this.end };
     this.fetching = new Fetching(this.fetcher, settings, target, this.stop.signal);
     this.ended.promise.catch(() => {}); // who runs it hears of it
     this.member.on("consumer:group:join", () => void this.divided());
