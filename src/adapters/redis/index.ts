@@ -23,6 +23,9 @@ export type { IoredisClient, NodeRedisClient, RedisOptions } from "./client.ts";
 export { redisKeyValue, type RedisKeyValueOptions } from "./key-value.ts";
 export { redisPubSub, type RedisPubSubOptions } from "./pub-sub.ts";
 
+/** Consumers that the server has not heard for so many leases, and for a minute at least, are dead. */
+const deadLeases = 3;
+const minDeadMs = 60_000;
 /** Milliseconds that closing waits for the server to take back what is out. */
 const closeMs = 1_000;
 
@@ -76,7 +79,8 @@ export function redisStreams(options: RedisStreamsOptions): Queue {
     lacks: { keys: "the readers of a group share a stream message by message, whatever their keys" },
   };
   const shared = new Link(settings);
-  const stream = new StreamGroup({ stream: name, group, field, leaseMs, trim, start: start === "oldest" ? "0" : "$" }, shared);
+  const deadMs = Math.max(minDeadMs, deadLeases * leaseMs);
+  const stream = new StreamGroup({ stream: name, group, field, leaseMs, deadMs, trim, start: start === "oldest" ? "0" : "$" }, shared);
   const readers = new Set<StreamReader>();
   const leaving = new Set<Promise<void>>();
   let closing: Promise<void> | undefined;

@@ -45,16 +45,14 @@ export interface GroupSettings {
   /** Field of an entry that holds the body. */
   readonly field: string;
   readonly leaseMs: number;
+  /** Consumers of ours that hold nothing, and that the server has not heard for so many milliseconds, are removed. */
+  readonly deadMs: number;
   readonly trim: boolean;
 }
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const dueName = encoder.encode(scripts.dueField);
-
-/** Consumers that were idle for so many leases, and for a minute at least, are dead. */
-const deadLeases = 3;
-const minDeadMs = 60_000;
 
 /** A group. Every call but the blocking read goes by the way that all readers share. */
 export class StreamGroup {
@@ -142,8 +140,7 @@ export class StreamGroup {
   }
 
   async sweep(): Promise<void> {
-    const { stream, group, trim, leaseMs } = this.settings;
-    const deadMs = Math.max(minDeadMs, deadLeases * leaseMs);
+    const { stream, group, trim, deadMs } = this.settings;
     await this.link.run(scripts.sweep, [stream, this.floor], [group, trim ? "1" : "0", scripts.consumerPrefix, String(deadMs)]);
   }
 
