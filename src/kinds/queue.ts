@@ -2,7 +2,7 @@
  * The queue kind: messages of parts that are sent with a confirmation, and delivered until somebody has settled them.
  *
  * What brokers differ in is said, not hidden: how a message that failed comes back (`redelivery`), who counts (`lacks.attempts`),
- * whether a crash of the broker loses messages (`durable`). `consume` of `delivery/worker.ts` lives on that; every queue passes
+ * whether messages end with this process (`durable`). `consume` of `delivery/worker.ts` lives on that; every queue passes
  * `testing/contracts/queue.ts`.
  *
  * @module
@@ -135,7 +135,7 @@ export interface Queue extends AsyncDisposable {
   readonly name: string;
   readonly guarantee: QueueGuarantee;
   readonly redelivery: QueueRedelivery;
-  /** What is confirmed survives the end of this process. */
+  /** What is confirmed survives the end of this process. Whether it survives a crash of the server too is for the server's settings to say. */
   readonly durable: boolean;
   /** Milliseconds after which an unsettled message is delivered to somebody else, where that is so. */
   readonly leaseMs?: number;

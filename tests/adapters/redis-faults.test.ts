@@ -1,3 +1,4 @@
+import { Redis } from "ioredis";
 import { describe, expect, test } from "vitest";
 import { redisKeyValue, redisStreams } from "../../src/adapters/redis/index.ts";
 import { consume, isText, pipe, type Queue, text, type Worker } from "../../src/index.ts";
@@ -132,6 +133,30 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
         await askRedis(own.port, off);
         await queue.send([text("x")]);
       }
+    }), 120_000);
+
+  test("the queue tells what the server's confirmations are worth, as far as the server lets itself be asked", () =>
+    withServer(async (own) => {
+      await using queue = redisStreams({ url: own.url, stream: "jobs" });
+      expect(await queue.persistence()).toEqual({ appendOnly: true, fsync: "always" });
+      await askRedis(own.port, "CONFIG SET appendfsync everysec");
+      expect(await queue.persistence()).toEqual({ appendOnly: true, fsync: "everysec" });
+      for (const [user, rights, known] of [["some", "-config", { appendOnly: true }], ["none", "-info -config", undefined]] as const) {
+        await askRedis(own.port, `ACL SETUSER ${user} on >pw ~* +@all ${rights}`);
+        await using asking = redisStreams({ url: own.url.replace("//", `//${user}:pw@`), stream: "jobs" });
+        expect(await asking.persistence()).toEqual(known);
+        await asking.send([text("x")]); // nothing depends on it
+      }
+      await askRedis(own.port, "CONFIG SET appendonly no");
+      expect(await queue.persistence()).toEqual({ appendOnly: false });
+      const client = new Redis(own.url, { lazyConnect: true });
+      await using other = redisStreams({ client, stream: "jobs" });
+      expect(await other.persistence()).toEqual({ appendOnly: false });
+      await expect(queue.persistence({ signal: AbortSignal.abort("enough") })).rejects.toBe("enough");
+      await own.process.stop("SIGKILL");
+      await expect(queue.persistence()).rejects.toMatchObject({ code: "unavailable" });
+      await queue.close();
+      await expect(queue.persistence()).rejects.toMatchObject({ code: "closed" });
     }), 120_000);
 
   test("a value that was confirmed is there after the server was killed", () =>

@@ -15,11 +15,13 @@ import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions 
 import { gatheredAcks } from "./acks.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
+import { persistenceOf, type RedisPersistence } from "./persistence.ts";
 import type { Out } from "./reader-options.ts";
 import { type Entry, StreamGroup } from "./stream-group.ts";
 import { StreamReader } from "./stream-reader.ts";
 
 export type { IoredisClient, NodeRedisClient, RedisOptions } from "./client.ts";
+export type { RedisPersistence } from "./persistence.ts";
 export { redisKeyValue, type RedisKeyValueOptions } from "./key-value.ts";
 export { redisPubSub, type RedisPubSubOptions } from "./pub-sub.ts";
 
@@ -47,9 +49,18 @@ export interface RedisStreamsOptions extends RedisOptions {
   readonly format?: MessageFormat;
 }
 
+/** A queue in a stream of Redis. */
+export interface RedisStreamsQueue extends Queue {
+  /**
+   * Asks the server what its confirmations are worth when it crashes; undefined where it does not let itself be asked. Nothing here depends on
+   * it: who needs a log looks before the work begins.
+   */
+  persistence(options?: { readonly signal?: AbortSignal }): Promise<RedisPersistence | undefined>;
+}
+
 /**
  * Carries messages in a stream of Redis, to the readers of a group. Confirmed is what Redis has answered; whether that outlives a crash of
- * the server is said by its `appendonly` and `appendfsync`.
+ * the server is said by its `appendonly` and `appendfsync`, for which `persistence()` asks.
  *
  * Each reader has a connection of its own and comes back by itself when the server was away for less than a lease. A message that is
  * given back, or sent with a delay, waits in a sorted set under its own id: a delay costs one more round trip and one more read of the
@@ -65,7 +76,7 @@ export interface RedisStreamsOptions extends RedisOptions {
  * const worker = consume(queue, pipe(), async (part) => console.log(part.kind));
  * await worker.stop();
  */
-export function redisStreams(options: RedisStreamsOptions): Queue {
+export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   const who = "redisStreams";
   const settings = redisSettings(who, options);
   const name = checkedName(who, "stream", options.stream);
@@ -198,6 +209,10 @@ export function redisStreams(options: RedisStreamsOptions): Queue {
     open(opening) {
       checkOpen(declared, opening);
       return open(opening);
+    },
+    async persistence({ signal } = {}) {
+      if (closing !== undefined) throw closed();
+      return persistenceOf(shared, signal);
     },
     close,
     [Symbol.asyncDispose]: close,
