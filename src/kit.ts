@@ -17,7 +17,9 @@ export { checkedJson, checkedMetadata } from "./core/json-border.ts";
 export { readableParts } from "./core/readable.ts";
 export { essence } from "./core/guards.ts";
 export { endingOf, mimeTypeOfName, unknownMimeType } from "./core/mime-types.ts";
+export { type Deadline, Deadlines } from "./core/deadlines.ts";
 export { Fifo } from "./core/fifo.ts";
+export { LinkedList, type ListNode } from "./core/linked-list.ts";
 export { ignore } from "./core/flow.ts";
 export { type Makeup, makeupOf } from "./core/makeup.ts";
 export { noMetadata } from "./core/part.ts";
@@ -91,7 +93,8 @@ export { advanceMarks, checkSteps } from "./kinds/marks.ts";
 
 // Queues: messages written and read, options checked, each delivery settled once.
 export { messageOf, readMessage, validCorrelationId, validTraceparent, writeMessage } from "./kinds/envelope.ts";
-export { checkOpen, checkSend, settleOnce } from "./kinds/queue.ts";
+export { type HandedOut, handOut, type Hands } from "./kinds/hand-out.ts";
+export { checkNack, checkOpen, checkSend, settleOnce } from "./kinds/queue.ts";
 export { Watermark } from "./kinds/watermark.ts";
 
 // Vector stores: what every store refuses, filters, scores, and two rankings as one.

@@ -6,11 +6,10 @@
 import { MillraceError, wholeNumber } from "../core/errors.ts";
 import { type Metadata, noMetadata, type Part } from "../core/part.ts";
 import type { ReadMessage } from "./envelope.ts";
-import type { Delivery, NackOptions } from "./queue.ts";
+import { checkNack, type Delivery, type NackOptions, type Queue } from "./queue.ts";
 
 /** How one reader settles what it has handed out; `T` is what it knows of a message. What throws may be tried again. */
-export interface Hands<T> {
-  readonly service: string;
+export interface Hands<T> extends Pick<Queue, "service" | "lacks"> {
   ack(out: T): void | Promise<void>;
   nack(out: T, options: Required<NackOptions>): void | Promise<void>;
   /** Absent where leases cannot be prolonged. */
@@ -80,7 +79,7 @@ class OutDelivery<T> implements Delivery {
   };
 
   readonly nack = async ({ delayMs = 0, counted = true }: NackOptions = {}): Promise<void> => {
-    wholeNumber(`${this.#hands.service}: nack`, "delayMs", delayMs, 0);
+    checkNack(this.#hands, { delayMs });
     this.#begin();
     try {
       await this.#hands.nack(this.#out, { delayMs, counted });

@@ -129,7 +129,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     wakeAll();
   };
   const handsOf = (reader: Reader): Hands<Out> => ({
-    service,
+    ...declared,
     ack: (out) => settle(reader, out, () => backlog.forget(out.stored)),
     nack: (out, { delayMs, counted }) =>
       settle(reader, out, () => {

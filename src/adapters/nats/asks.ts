@@ -6,13 +6,14 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
+import { type Deadline, Deadlines } from "../../core/deadlines.ts";
 import type { NatsClient, NatsHeaders, NatsMessage, NatsSubscription } from "./client.ts";
-import { Leases } from "./leases.ts";
 
 /** A request without its answer. */
 interface Ask {
   readonly what: string;
   readonly inbox: string;
+  limit: Deadline<Ask> | undefined;
   resolve(answer: NatsMessage): void;
   reject(error: unknown): void;
 }
@@ -26,7 +27,8 @@ export class Asks {
   private readonly inbox: string;
   private readonly unanswered: (what: string, why: Unanswered) => unknown;
   private readonly waiting = new Map<string, Ask>();
-  private readonly limits: Leases<Ask>;
+  private readonly limits: Deadlines<Ask>;
+  private readonly timeoutMs: number;
   private readonly subscription: NatsSubscription;
   private count = 0;
 
@@ -35,7 +37,8 @@ export class Asks {
     this.client = client;
     this.inbox = `${options.inboxPrefix}.${crypto.randomUUID().replaceAll("-", "")}`;
     this.unanswered = unanswered;
-    this.limits = new Leases(options.timeoutMs, options.clock, (ask) => this.end(ask, "late"));
+    this.timeoutMs = options.timeoutMs;
+    this.limits = new Deadlines(options.clock, (ask) => this.end(ask, "late"));
     this.subscription = client.subscribe(`${this.inbox}.*`, { callback: (error, message) => (error === null ? this.hear(message) : this.lose()) });
   }
 
@@ -44,10 +47,10 @@ export class Asks {
     return new Promise((resolve, reject) => {
       this.count += 1;
       const inbox = `${this.inbox}.${this.count}`;
-      const ask = { what, inbox, resolve, reject };
+      const ask: Ask = { what, inbox, limit: undefined, resolve, reject };
       this.client.publish(subject, payload, headers === undefined ? { reply: inbox } : { reply: inbox, headers });
       this.waiting.set(inbox, ask);
-      this.limits.begin(ask);
+      ask.limit = this.limits.begin(ask, this.timeoutMs);
     });
   }
 
@@ -58,7 +61,7 @@ export class Asks {
 
   stop(): void {
     this.lose();
-    this.limits.stop();
+    this.limits.close();
     if (!this.client.isClosed()) this.subscription.unsubscribe();
   }
 
@@ -67,13 +70,13 @@ export class Asks {
     if (ask === undefined) return; // too late
     if (answer.data.byteLength === 0 && answer.headers?.code === 503) return this.end(ask, "unheard");
     this.waiting.delete(ask.inbox);
-    this.limits.end(ask);
+    if (ask.limit !== undefined) this.limits.drop(ask.limit);
     ask.resolve(answer);
   }
 
   private end(ask: Ask, why: Unanswered): void {
     this.waiting.delete(ask.inbox);
-    this.limits.end(ask);
+    if (ask.limit !== undefined) this.limits.drop(ask.limit);
     ask.reject(this.unanswered(ask.what, why));
   }
 }

@@ -5,9 +5,9 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { isMillraceError, MillraceError, wholeNumber } from "../../core/errors.ts";
-import { noMetadata } from "../../core/part.ts";
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
-import { type Delivery, settleOnce } from "../../kinds/queue.ts";
+import { handOut, type Hands } from "../../kinds/hand-out.ts";
+import type { Delivery, Queue } from "../../kinds/queue.ts";
 import type { Connection } from "./connection.ts";
 import { type Held, negative } from "./held.ts";
 import type { Reader } from "./reader.ts";
@@ -17,50 +17,44 @@ const positive = "+ACK";
 const working = "+WPI";
 
 /** What deliveries of a queue have in common. */
-export interface DeliverySettings {
-  readonly service: string;
+export interface DeliverySettings extends Pick<Queue, "service" | "lacks"> {
   readonly connection: Connection;
   readonly format: MessageFormat;
   readonly leaseMs: number;
   readonly clock: Clock;
 }
 
-/** Hands out a message that the reader holds. */
-export function deliveryOf(settings: DeliverySettings, reader: Reader, held: Held): Delivery {
-  const { service, format, leaseMs, clock } = settings;
-  const { id, attempt, message, controller } = held;
-  const { id: inBody, ...read } = readMessage(service, format, message.data);
-  const messageId = inBody ?? (message.headers?.get("Nats-Msg-Id") || undefined);
-  const once = settleOnce(service, id);
-  const settle = (what: "ack" | "nack", payload: string): Promise<void> =>
-    once(async () => {
-      held.settling = what;
-      try {
-        await tell(settings, reader, held, what, payload);
-      } finally {
-        held.settling = undefined;
-      }
-      reader.release(held);
-    });
+/** How a reader settles what it has handed out. */
+export function handsOf(settings: DeliverySettings, reader: Reader): Hands<Held> {
+  const { service, lacks, leaseMs, clock } = settings;
+  const settle = async (held: Held, what: "ack" | "nack", payload: string): Promise<void> => {
+    held.settling = what;
+    try {
+      await tell(settings, reader, held, what, payload);
+    } finally {
+      held.settling = undefined;
+    }
+    reader.release(held);
+  };
   return {
-    headers: noMetadata,
-    ...read,
-    id,
-    attempt,
-    ...(messageId === undefined ? {} : { messageId }),
-    signal: controller.signal,
-    ack: () => settle("ack", positive),
-    async nack({ delayMs = 0 } = {}) {
-      wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
-      await settle("nack", delayMs === 0 ? negative : `${negative} ${JSON.stringify({ delay: delayMs * 1_000_000 })}`);
-    },
-    async extend(ms) {
+    service,
+    lacks,
+    ack: (held) => settle(held, "ack", positive),
+    nack: (held, { delayMs }) => settle(held, "nack", delayMs === 0 ? negative : `${negative} ${JSON.stringify({ delay: delayMs * 1_000_000 })}`),
+    async extend(held, ms) {
       wholeNumber(`${service}: extend`, "ms", ms, 1, leaseMs); // the server knows one length of lease, and begins it again
       const askedMs = clock.now();
       await tell(settings, reader, held, "extend", working);
       reader.prolong(held, askedMs);
     },
   };
+}
+
+/** Hands out a message that the reader holds. */
+export function deliveryOf({ service, format }: DeliverySettings, hands: Hands<Held>, held: Held): Delivery {
+  const { id, attempt, message: { data, headers }, controller: { signal } } = held;
+  const message = readMessage(service, format, data);
+  return handOut(hands, held, message, { id, attempt, messageId: message.id ?? (headers?.get("Nats-Msg-Id") || undefined), signal });
 }
 
 /** Tells the server, which confirms. That a message is done with may be said twice, so it is, until its lease is over; the rest is said once. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Deadline } from "../../core/deadlines.ts";
 import type { NatsMessage } from "./client.ts";
 
 /** What a message is given back by. */
@@ -15,6 +16,7 @@ export interface Held {
   readonly streamSeq: number;
   readonly message: NatsMessage;
   readonly controller: AbortController;
+  lease: Deadline<Held> | undefined;
   /** The subject that settles it. */
   reply: string;
   /** What the server is being told of it. */

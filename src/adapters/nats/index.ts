@@ -16,7 +16,7 @@ import { redaction } from "../../wire/redact.ts";
 import { connectNats, natsAddress, type NatsClient, type NatsTls, secretsOf } from "./client.ts";
 import { Connection } from "./connection.ts";
 import type { NatsNames, NatsSetupOptions } from "./consumer.ts";
-import { deliveryOf } from "./delivery.ts";
+import { deliveryOf, handsOf } from "./delivery.ts";
 import { jetStreamOf } from "./jetstream.ts";
 import { Reader, type ReaderSettings } from "./reader.ts";
 
@@ -116,7 +116,7 @@ export function nats(options: NatsOptions): NatsQueue {
   const jetStream = jetStreamOf({ service, connection, leaseMs, timeoutMs, ...names });
   const { look } = jetStream;
   const reading: ReaderSettings = { service, connection, inboxPrefix, clock, look, ...names, holdMs: leaseMs - Math.min(maxMarginMs, leaseMs * margin) };
-  const delivering = { service, connection, format, leaseMs, clock };
+  const delivering = { service, lacks, connection, format, leaseMs, clock };
   const readers = new Set<Reader>();
   const declared: Pick<Queue, "service" | "lacks"> = { service, lacks };
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
@@ -143,7 +143,8 @@ export function nats(options: NatsOptions): NatsQueue {
     try {
       await reader.open();
       if (drain?.aborted === true) drained();
-      for (let held = await reader.take(); held !== undefined; held = await reader.take()) yield deliveryOf(delivering, reader, held);
+      const hands = handsOf(delivering, reader);
+      for (let held = await reader.take(); held !== undefined; held = await reader.take()) yield deliveryOf(delivering, hands, held);
       ended = true;
     } finally {
       if (!ended) await reader.leave("its reader has left");

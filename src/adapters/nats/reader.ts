@@ -7,6 +7,7 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
+import { Deadlines } from "../../core/deadlines.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
 import type { QueueOpenOptions } from "../../kinds/queue.ts";
 import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
@@ -14,7 +15,6 @@ import type { Connection } from "./connection.ts";
 import type { ConsumerState, NatsNames } from "./consumer.ts";
 import { endingOf } from "./endings.ts";
 import { type Held, negative } from "./held.ts";
-import { Leases } from "./leases.ts";
 import { Gaps, placeIn } from "./place.ts";
 import { Pulls } from "./pulls.ts";
 
@@ -42,7 +42,7 @@ export class Reader {
   private readonly held = new Map<number, Held>();
   private readonly waiting: Held[] = [];
   private readonly gaps = new Gaps();
-  private readonly leases: Leases<Held>;
+  private readonly leases: Deadlines<Held>;
   private readonly inbox: string;
   private readonly pulls: Pulls;
   private readonly unwatch: () => void;
@@ -62,7 +62,7 @@ export class Reader {
 
   /** `forgotten` is called once it holds nothing and gets nothing any more. */
   constructor(settings: ReaderSettings, options: QueueOpenOptions, forgotten: () => void) {
-    const { connection, inboxPrefix, stream, consumer, holdMs, clock } = settings;
+    const { connection, inboxPrefix, stream, consumer, clock } = settings;
     this.settings = settings;
     this.options = options;
     this.forgotten = forgotten;
@@ -75,7 +75,7 @@ export class Reader {
       publish: (payload, reply) => this.publish(next, payload, reply),
       again: (gathered) => this.ask(gathered),
     });
-    this.leases = new Leases(holdMs, clock, (held) => this.lose(held, "its lease is over"));
+    this.leases = new Deadlines(clock, (held) => this.lose(held, "its lease is over"));
     this.unwatch = connection.watch({
       down: () => {
         this.paused = true;
@@ -125,14 +125,14 @@ export class Reader {
   release(held: Held): void {
     if (!this.isHeld(held)) return;
     this.held.delete(held.streamSeq);
-    this.leases.end(held);
+    this.unlease(held);
     if (this.state === "drained" && this.held.size === 0) this.forget();
     else this.ask();
   }
 
   /** The lease goes on from then, when it was prolonged. */
   prolong(held: Held, atMs: number): void {
-    if (this.isHeld(held)) this.leases.begin(held, atMs);
+    if (this.isHeld(held)) this.lease(held, atMs);
   }
 
   /** Asks for no more; what is out stays out. */
@@ -170,7 +170,7 @@ export class Reader {
 
   private forget(): void {
     this.unwatch();
-    this.leases.stop();
+    this.leases.close();
     this.pulls.stop();
     this.cancelAgain?.();
     this.cancelAgain = () => {}; // none is set any more
@@ -198,12 +198,12 @@ export class Reader {
     if (known !== undefined && known.settling !== "nack") {
       // its lease goes on here, so the server has forgotten that it gave it out
       known.reply = message.reply;
-      return this.leases.begin(known);
+      return this.lease(known, this.settings.clock.now());
     }
-    const held: Held = { id: `${stream}/${streamSeq}`, attempt, streamSeq, message, controller: new AbortController(), reply: message.reply, settling: undefined };
-    if (known !== undefined) this.leases.end(known); // given back, and here before the server's word that it is
+    const held: Held = { id: `${stream}/${streamSeq}`, attempt, streamSeq, message, controller: new AbortController(), lease: undefined, reply: message.reply, settling: undefined };
+    if (known !== undefined) this.unlease(known); // given back, and here before the server's word that it is
     this.held.set(streamSeq, held);
-    this.leases.begin(held);
+    this.lease(held, this.settings.clock.now());
     this.waiting.push(held);
     this.wanted = false; // now, as the end of the request may come in the same turn
     this.wake();
@@ -257,6 +257,17 @@ export class Reader {
     if (this.wanted && room > 0 && !this.paused && this.state === "reading") this.pulls.ask(room, gathered);
   }
 
+  private lease(held: Held, fromMs: number): void {
+    const { clock, holdMs } = this.settings;
+    const leftMs = fromMs + holdMs - clock.now();
+    if (held.lease === undefined) held.lease = this.leases.begin(held, leftMs);
+    else this.leases.again(held.lease, leftMs);
+  }
+
+  private unlease({ lease }: Held): void {
+    if (lease !== undefined) this.leases.drop(lease);
+  }
+
   private lose(held: Held, why: string): void {
     if (!this.isHeld(held)) return;
     const at = this.waiting.indexOf(held);
@@ -268,7 +279,7 @@ export class Reader {
   private giveBack(held: Held, why: string): void {
     this.publish(held.reply, negative);
     this.held.delete(held.streamSeq);
-    this.leases.end(held);
+    this.unlease(held);
     this.end(held, why);
   }
 

@@ -208,6 +208,7 @@ export class QueueReader {
 
   private readonly hands: Hands<Held> = {
     service,
+    lacks: {},
     ack: (held) => this.ask("ack", held, none),
     nack: (held, { delayMs, counted }) => this.ask("nack", held, [delayMs, counted ? 0 : 1]),
     extend: async (held, ms) => {

@@ -78,11 +78,18 @@ export class Outstanding {
   private readonly settings: OutstandingSettings;
   private readonly settled: () => void;
   private readonly out = new LinkedList<Out>();
+  private readonly hands: Hands<Out>;
 
   /** `settled` hears of each. */
   constructor(settings: OutstandingSettings, settled: () => void) {
     this.settings = settings;
     this.settled = settled;
+    this.hands = {
+      service,
+      lacks: settings.delayQueues.length === 0 ? { nackDelay: lacksDelay } : {},
+      ack: (out) => this.settle(out, () => out.session.channel.ack(out.came)),
+      nack: (out, options) => this.nack(out, options),
+    };
   }
 
   get size(): number {
@@ -106,12 +113,6 @@ export class Outstanding {
     return handOut(this.hands, out, message, { id, attempt, signal: out.controller.signal });
   }
 
-  private readonly hands: Hands<Out> = {
-    service,
-    ack: (out) => this.settle(out, () => out.session.channel.ack(out.came)),
-    nack: (out, options) => this.nack(out, options),
-  };
-
   /** Writes an acknowledgement. AMQP confirms none: one that is lost with its connection brings the message again. */
   private settle(out: Out, write: () => void): void {
     const node = this.nodeOf(out);
@@ -132,10 +133,9 @@ export class Outstanding {
 
   /** What the broker cannot do with a message it can do with a copy, which is confirmed before the message itself is acknowledged. */
   private async nack(out: Out, { delayMs, counted }: Required<NackOptions>): Promise<void> {
-    const { name, counts, delayQueues } = this.settings;
+    const { name, counts } = this.settings;
     const { session: { channel }, place, attempt } = out;
     const back = (): void => channel.nack(out.came, false, true);
-    if (delayMs > 0 && delayQueues.length === 0) throw new MillraceError("invalid_input", `${service}: a delay is not for this queue: ${lacksDelay}`, { service });
     if (delayMs === 0 && (counted || !counts)) return this.settle(out, back);
     this.nodeOf(out); // or a copy would be made of what comes again anyway
     const copy = copyOf(out.came, place, counted ? attempt : attempt - 1);

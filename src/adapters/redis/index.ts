@@ -120,7 +120,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       if (!had) throw reader.lostError(out, "its lease is over");
     };
     return {
-      service,
+      ...declared,
       async ack(out) {
         mine(out);
         settled(out, await acked(out.entry.id));

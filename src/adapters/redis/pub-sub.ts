@@ -9,7 +9,7 @@
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, writeMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
-import { checkNack, checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { checkOpen, checkSend, type Delivery, type Queue, type QueueAbility, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { channelsFor } from "./channels.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
@@ -82,14 +82,7 @@ export function redisPubSub(options: RedisPubSubOptions): Queue {
     if (over) throw closed();
     if (!out.settle()) throw out.signal.reason;
   };
-  const hands: Hands<OutOnce> = {
-    service,
-    ack: settle,
-    nack(out, giving) {
-      checkNack(declared, giving);
-      settle(out);
-    },
-  };
+  const hands: Hands<OutOnce> = { ...declared, ack: settle, nack: settle };
   const deliver = (subscriber: Subscriber, body: Uint8Array, count: number): Delivery => {
     const message = readMessage(service, format, body);
     const out = subscriber.out();
