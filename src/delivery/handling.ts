@@ -13,10 +13,9 @@ import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
 import { anywhere, Lanes } from "./lanes.ts";
 import type { Settings } from "./options.ts";
+import { Suspicion } from "./suspicion.ts";
 import { askedMs, verdictOn } from "./verdict.ts";
 
-/** So many different deliveries that failed, with no success between, are no chance. */
-const systemicAfter = 5;
 /** An attempt without a limit of its own is given up after so many milliseconds without progress. */
 const idleMs = 300_000;
 
@@ -62,16 +61,16 @@ export class Handling {
   /** Ends every wait between attempts. */
   private readonly leaving = new AbortController();
   private readonly made = new AttemptCount();
-  /** Deliveries that failed since the last success. */
-  private readonly failing = new Set<string>();
+  private readonly suspicion: Suspicion;
 
   constructor(settings: Settings, changed: () => void) {
-    const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget } = settings;
+    const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget, outageMs } = settings;
     this.settings = settings;
     const lease = queue.lacks.extend === undefined ? undefined : queue.leaseMs;
     this.attempts = new Attempts({ ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs });
     this.door = new Door({ concurrency, clock, random, changed });
     this.lanes = new Lanes(settings.ordering);
+    this.suspicion = new Suspicion(clock, outageMs);
     this.budget = errorBudget === undefined ? undefined : new ErrorCount(errorBudget);
   }
 
@@ -154,7 +153,7 @@ export class Handling {
   }
 
   private done(group: Group, outputs: number, pass: Pass): Next | Promise<Next> {
-    if (this.failing.size > 0) this.failing.clear();
+    this.suspicion.succeeded();
     this.budget?.passed();
     return group.length === 1 ? this.ack(group[0], outputs, pass) : Promise.all(group.map((held) => this.ack(held, outputs, pass))).then(() => over);
   }
@@ -175,9 +174,9 @@ export class Handling {
     if (bad && group.length > 1) return this.split(group, error);
     if (bad) return this.setAside(group[0], failure, pass);
     const attempts = Math.max(...group.map((held) => this.made.count(held.delivery)));
-    if (this.failing.size < systemicAfter) this.failing.add(group[0].delivery.id); // of a batch one: the others may be well
+    this.suspicion.failed(group[0].delivery.id); // of a batch one: the others may be well
     const spent = deadLetter !== undefined && attempts >= maxDeliveries;
-    if (spent && this.failing.size >= systemicAfter) return this.hold(group, error, pass, true);
+    if (spent && this.suspicion.many && this.suspicion.spares(pass.probe)) return this.hold(group, error, pass, true);
     if (spent && group.length > 1) return this.split(group, error);
     if (spent) return this.setAside(group[0], failure, pass, attempts);
     if (pass.probe) this.pause(error, pass); // it has not shown that all is well
@@ -203,11 +202,13 @@ export class Handling {
 
   /**
    * All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. Those that may be
-   * to blame after all stay away as long again as the pause has lasted: or the same bad one would be every probe.
+   * to blame after all stay away as long again as the pause has lasted, or the same bad one would be every probe; but no longer than it
+   * takes until they are decided.
    */
   private async hold(group: Group, error: unknown, pass: Pass, suspect = false): Promise<Next> {
     const { queue, ordering, tell } = this.settings;
-    const delayMs = Math.ceil(this.pause(error, pass) + (suspect ? this.door.pausedMs : 0));
+    if (!suspect) this.suspicion.named();
+    const delayMs = Math.ceil(this.pause(error, pass) + (suspect ? Math.min(this.door.pausedMs, this.suspicion.leftMs) : 0));
     for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.nackDelay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
@@ -220,7 +221,8 @@ export class Handling {
     const { delivery } = held;
     const { error } = failure;
     if (deadLetter === undefined) return this.retry([held], error, attempts); // nowhere to set it aside
-    if (this.budget?.failed() === true) return this.hold([held], error, pass, true); // no message is bad at such a rate
+    const tooMany = this.budget?.failed() === true; // no message is bad at such a rate
+    if (tooMany && this.suspicion.spares(pass.probe)) return this.hold([held], error, pass, true);
     const letter = deadLetterOf(delivery, attempts, failure);
     try {
       const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
@@ -231,7 +233,8 @@ export class Handling {
       if (this.stop.signal.aborted) throw shut;
       return this.hold([held], failed, pass); // nothing is acknowledged that is not safe elsewhere
     }
-    this.well(pass);
+    if (this.suspicion.on) this.pause(error, pass);
+    else this.well(pass);
     return over;
   }
 

@@ -44,6 +44,12 @@ export interface ConsumeOptions {
   readonly maxDeliveries?: number;
   /** What looks like bad messages at such a rate is an outage: the worker pauses. @default 5 % of 200, and 20 in a row */
   readonly errorBudget?: ErrorBudget | false;
+  /**
+   * For so many milliseconds without any success it is believed that what looks like bad messages is an outage: none is set aside. After
+   * that one is at each try, a minute apart at most, until one succeeds. `Infinity`: for ever; 0: it is never believed.
+   * @default 600_000
+   */
+  readonly outageMs?: number;
   readonly batch?: DeliveryBatch;
   /**
    * Milliseconds an attempt may take. @default the lease, where it cannot be prolonged; else 300_000 without progress: without an output
@@ -81,6 +87,7 @@ export interface Settings {
   readonly deadLetter: DeadLetters | undefined;
   readonly maxDeliveries: number;
   readonly errorBudget: Required<ErrorBudget> | undefined;
+  readonly outageMs: number;
   readonly batch: Required<DeliveryBatch> | undefined;
   readonly deliveryTimeoutMs: number | undefined;
   readonly journal: Journal | undefined;
@@ -107,6 +114,7 @@ export function checked(queue: Queue, processor: Processor, sinks: SinkLike | re
   const baseMs = wholeNumber(who, "baseMs", options.baseMs ?? 1_000, 0);
   const maxMs = wholeNumber(who, "maxMs", options.maxMs ?? 60_000, 0);
   const maxDeliveries = wholeNumber(who, "maxDeliveries", options.maxDeliveries ?? 5, 1);
+  const outageMs = options.outageMs === Infinity ? Infinity : wholeNumber(who, "outageMs", options.outageMs ?? 600_000, 0);
   const deliveryTimeoutMs = options.deliveryTimeoutMs === undefined ? undefined : wholeNumber(who, "deliveryTimeoutMs", options.deliveryTimeoutMs, 1);
   if (deadLetter !== undefined && typeof deadLetter !== "function") requireQueue(who, deadLetter, "deadLetter");
   const sink = sinks === undefined ? nowhere : sinkOf(who, sinks);
@@ -148,6 +156,7 @@ export function checked(queue: Queue, processor: Processor, sinks: SinkLike | re
     clock,
     random,
     errorBudget: budgetOf(who, options.errorBudget ?? {}),
+    outageMs,
     tell: guarded(options.onEvent),
   };
 }

@@ -55,6 +55,8 @@ describe("D13: what would lose messages, or stand still, is refused when it is b
       [{ ordering: "random" as "key" }, /consume: ordering/],
       [{ maxDeliveries: 0 }, /consume: maxDeliveries/],
       [{ deliveryTimeoutMs: NaN }, /consume: deliveryTimeoutMs/],
+      [{ outageMs: -1 }, /consume: outageMs/],
+      [{ outageMs: NaN }, /consume: outageMs/],
       [{ batch: { count: 0 } }, /consume: batch.count/],
       [{ batch: { count: 1, bytes: 0 } }, /consume: batch.bytes/],
       [{ batch: { count: 1, maxWaitMs: 0 } }, /consume: batch.maxWaitMs/],
