@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryQueue } from "../../src/adapters/memory/index.ts";
 import { bytes, MillraceError, type Part, pipe, type Processor, text } from "../../src/index.ts";
+import type { SinkContext } from "../../src/delivery/sinks.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 import { drained, filled, firstWord, gate, heardEvents, lettersIn, turns, until, wordOf, written } from "./support.ts";
@@ -35,6 +36,29 @@ describe("D16: several deliveries in one run", () => {
     await until(() => worker.counters.acked === 5);
     expect(batches[2]).toEqual(["e"]);
     expect(sink.all).toEqual([{ word: "ab", key: "q/1+1:0" }, { word: "cd", key: "q/3+1:0" }, { word: "e", key: "q/5:0" }]);
+  });
+
+  test("one that is full takes its wait with it: the next waits as long from its own first delivery", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a", "b"], { clock });
+    const batches: string[][] = [];
+    await using worker = consume(queue, noting(batches), undefined, { clock, batch: { count: 2, maxWaitMs: 300 } });
+    await until(() => worker.counters.acked === 2);
+    await clock.advance(200);
+    await queue.send([text("c")]);
+    await clock.advance(299);
+    expect(batches).toEqual([["a", "b"]]);
+    await clock.advance(1);
+    expect(batches).toEqual([["a", "b"], ["c"]]);
+  });
+
+  test("tell the sink of the first delivery, and of all", async () => {
+    const queue = await filled(["a", "b", "c"]);
+    const told: unknown[] = [];
+    const sink = async (_: Part, { delivery, deliveries }: SinkContext): Promise<void> => void told.push(delivery.id, deliveries.map(({ id }) => id));
+    await using worker = consume(queue, noting([]), sink, { batch: { count: 3 } });
+    await until(() => worker.counters.acked === 3);
+    expect(told).toEqual(["q/1", ["q/1", "q/2", "q/3"]]);
   });
 
   test("no more bytes than allowed in one, but for a single larger delivery", async () => {

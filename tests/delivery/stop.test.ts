@@ -137,6 +137,23 @@ describe("D11: stop", () => {
     expect(worker.counters.acked).toBe(0);
   });
 
+  test("leaves the source, once, also one that hears no signal", async () => {
+    const inner = await filled(["a"]);
+    let left = 0;
+    const queue = like(inner, {
+      open: (options) => {
+        const iterator = inner.open({ ...options, signal: new AbortController().signal })[Symbol.asyncIterator]();
+        const leave = async (): Promise<IteratorResult<Delivery>> => ((left += 1), { done: true, value: undefined });
+        return { [Symbol.asyncIterator]: () => ({ next: () => iterator.next(), return: leave }) };
+      },
+    });
+    const worker = consume(queue, pipe(), undefined);
+    await until(() => worker.counters.acked === 1);
+    expect(left).toBe(0);
+    await worker.stop();
+    expect(left).toBe(1);
+  });
+
   test("ends a wait between two attempts", async () => {
     const clock = fakeClock();
     const queue = await filled(["a"], { clock });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memoryQueue } from "../../src/adapters/memory/index.ts";
-import { type Context, debug, each, json, MillraceError, type Part, pipe, type Processor, retry, run, status, tap, text } from "../../src/index.ts";
+import { type Context, debug, each, json, MillraceError, type Observer, type Part, pipe, type Processor, retry, run, status, tap, text } from "../../src/index.ts";
 import { errorPart } from "../../src/core/constructors.ts";
 import { deliveryOf } from "../../src/delivery/current.ts";
 import { consume } from "../../src/delivery/worker.ts";
@@ -119,6 +119,17 @@ describe("D1: a delivery is acknowledged when all is confirmed, and at nothing e
     expect(seen).toEqual(["c-7", "q/1", { n: 1 }]);
     await run(each((_, context) => void seen.push(deliveryOf(context))), "x").collect();
     expect(seen.at(-1)).toBeUndefined();
+  });
+
+  test("who observes hears of each attempt, and how it ended", async () => {
+    const clock = fakeClock();
+    const queue = memoryQueue({ name: "q", clock });
+    await queue.send([text("a")], { correlationId: "c-7" });
+    const heard: unknown[] = [];
+    const observe: Observer = { run: ({ correlationId }) => ({ end: ({ kind }) => void heard.push([correlationId, kind]) }) };
+    await using worker = consume(queue, fails(new Error("once"), 1), undefined, { clock, observe });
+    await until(() => worker.counters.acked === 1, clock);
+    expect(heard).toEqual([["c-7", "failed"], ["c-7", "complete"]]);
   });
 });
 
