@@ -104,7 +104,6 @@ export class Held {
 
   private expire(leases: Leases): void {
     if (this.settled || this.lost) return;
-    this.release();
     this.expired = new MillraceError("closed", `consume: the lease of ${leases.ms} ms of delivery ${this.delivery.id} is over`);
     this.listener?.();
   }
