@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memoryKeyValue } from "../../src/adapters/memory/index.ts";
-import { codec, each, from, MillraceError, type Part, pipe, type Processor, run, status, text } from "../../src/index.ts";
+import { codec, each, from, MillraceError, type Part, pipe, type Processor, run, status, tap, text } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
 import { type Journal, journal } from "../../src/kinds/journal.ts";
 import type { Sink } from "../../src/delivery/sinks.ts";
@@ -197,6 +197,27 @@ describe("D15: a journal", () => {
     expect(await run(pipe(), once.once(`${long}2`, () => from("two"))).text()).toBe("two");
     expect(await run(pipe(), once.once(`${long}1`, () => from("three"))).text()).toBe("one");
   });
+});
+
+test("an attempt that is given up while its transaction is waited for runs nothing when it comes to its turn", async () => {
+  const clock = fakeClock();
+  const queue = await filled(["a"], { clock });
+  const base = database();
+  const connecting = gate();
+  let transactions = 0;
+  const atomic: NonNullable<Sink["atomic"]> = async (delivery, write) => {
+    if ((transactions += 1) === 1) await connecting.promise;
+    return base.sink.atomic?.(delivery, write) ?? "applied";
+  };
+  let runs = 0;
+  await using worker = consume(queue, tap(() => void (runs += 1)), { ...base.sink, atomic }, { clock, deliveryTimeoutMs: 5_000 });
+  await until(() => transactions === 1);
+  await clock.advance(5_000);
+  connecting.open();
+  await turns();
+  expect([runs, base.rows]).toEqual([0, []]);
+  await until(() => worker.counters.acked === 1, clock);
+  expect([runs, base.rows]).toEqual([1, ["a"]]);
 });
 
 test("an attempt whose lease is over while it works has no effect, however late it goes on", async () => {

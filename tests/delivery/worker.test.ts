@@ -201,6 +201,28 @@ describe("D2: a delivery is settled once", () => {
   });
 });
 
+describe("D4: a delivery that cannot be given back", () => {
+  const outcomes: readonly [code: "bad_response" | "unavailable" | "closed", kinds: string[]][] = [
+    ["bad_response", ["retried", "unsettled"]],
+    ["unavailable", ["retried", "unsettled", "paused"]], // the queue is what all messages need
+    ["closed", ["retried", "lost"]],
+  ];
+  for (const [code, kinds] of outcomes) {
+    test(`for the queue says ${code}: ${kinds.join(", ")}; it comes again by its lease`, async () => {
+      const clock = fakeClock();
+      const inner = await filled(["a"], { clock, leaseMs: 60_000 });
+      let cut = true;
+      const queue = likeDeliveries(inner, (delivery) => ({ ...delivery, nack: (options) => (cut ? Promise.reject(new MillraceError(code, "m")) : delivery.nack(options)) }));
+      const events = heardEvents();
+      await using worker = consume(queue, fails(new Error("once"), 1), undefined, { clock, random: () => 0.5, onEvent: events.onEvent });
+      await until(() => events.all.length >= kinds.length);
+      cut = false;
+      expect([events.kinds(), worker.counters.nacked, worker.counters.inFlight]).toEqual([kinds, 0, 0]);
+      await until(() => worker.counters.acked === 1, clock, 10_000);
+    });
+  }
+});
+
 describe("D3: outputs have keys that are the same at every attempt", () => {
   test("id:n, counted anew by each attempt", async () => {
     const clock = fakeClock();
@@ -338,6 +360,21 @@ describe("D12: an attempt that does not come to an end is given up, and counts",
     await clock.advance(1);
     expect(events.of("retried")[0]).toMatchObject({ error: { code: "timeout", phase: "progress" } });
     await until(() => worker.counters.acked === 1, clock);
+  });
+
+  test("what it still writes then leaves no timer", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a"], { clock });
+    const writing = gate();
+    let writes = 0;
+    const sink = (): Promise<void> => ((writes += 1) === 1 ? writing.promise : Promise.resolve());
+    await using worker = consume(queue, pipe(), sink, { clock });
+    await until(() => writes === 1);
+    await clock.advance(300_000);
+    await until(() => worker.counters.acked === 1, clock);
+    writing.open();
+    await turns();
+    expect(clock.pending).toBe(0);
   });
 
   test("after the lease, where that cannot be prolonged", async () => {
