@@ -96,9 +96,9 @@ export class Handling {
     return this.work(group, this.settings.ordering === "none" ? anywhere : this.lanes.enter(group.map(({ delivery }) => delivery.key)));
   }
 
-  /** Gives back what is not settled; nobody is to blame. */
+  /** Gives back what is not settled, and tells of what is lost; nobody is to blame. */
   async giveBack(group: readonly Held[]): Promise<void> {
-    await Promise.all(group.filter((held) => !held.settled && !held.lost).map((held) => this.nack(held, 0, false)));
+    await Promise.all(this.left(group)?.map((held) => this.nack(held, 0, false)) ?? []);
   }
 
   private async work(all: readonly Held[], lane = anywhere): Promise<void> {
