@@ -56,7 +56,6 @@ export class Attempts {
   /** Of an attempt, or of each step of one. */
   readonly limitMs: number;
   private readonly running = new LinkedList<Attempt>();
-  private stopped: { readonly reason: unknown } | undefined;
 
   constructor(settings: AttemptSettings) {
     const { processor, clock, totalMs, idleMs } = settings;
@@ -69,7 +68,6 @@ export class Attempts {
   /** Makes one attempt. It never rejects, and is over at `stop`, whatever the pipeline and the sink do. */
   make(group: readonly [Held, ...Held[]]): Promise<Outcome> {
     return new Promise((resolve) => {
-      if (this.stopped !== undefined) return resolve({ kind: "stopped" });
       if (group.some((held) => held.lost)) return resolve({ kind: "lost" });
       const attempt = new Attempt(this, group, (outcome) => {
         this.running.delete(running);
@@ -80,9 +78,8 @@ export class Attempts {
     });
   }
 
-  /** Gives up those that are being made; no other begins. */
+  /** Gives up those that are being made. */
   stop(reason: unknown): void {
-    this.stopped ??= { reason };
     for (const attempt of this.running) attempt.giveUp({ kind: "stopped" }, reason);
   }
 
