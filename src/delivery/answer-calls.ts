@@ -65,7 +65,8 @@ export function answerCalls(requests: Queue, processor: Processor, replies: read
   const listening = new AbortController();
 
   const begin = (delivery: Delivery, id: string = crypto.randomUUID()): Answering => {
-    const answering = { run: { id, attempt: delivery.attempt, beganMs: Date.now() }, next: 0 };
+    const last = answers.get(delivery)?.run.beganMs ?? 0; // an attempt that is made in place is the newer one, also within a millisecond
+    const answering = { run: { id, attempt: delivery.attempt, beganMs: Math.max(Date.now(), last + 1) }, next: 0 };
     answers.set(delivery, answering);
     return answering;
   };
