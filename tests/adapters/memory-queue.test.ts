@@ -39,6 +39,17 @@ describe("a queue in memory", () => {
     expect(queue.counts).toEqual({ waiting: 2, delayed: 0, inFlight: 0 });
   });
 
+  test("counts all that is not settled: new, late, out and given back", async () => {
+    const queue = memoryQueue({ maxMessages: 5, clock: fakeClock() });
+    const full = async (): Promise<boolean> => queue.send([text("more")]).then(() => false, () => true);
+    for (const word of ["back", "out"]) await queue.send([text(word)]);
+    const [back] = await deliveriesOf(queue, 2);
+    await back?.nack();
+    await queue.send([text("late")], { delayMs: 1_000 });
+    await queue.send([text("later")], { delayMs: 2_000 });
+    expect([queue.counts, await full(), await full()]).toEqual([{ waiting: 1, delayed: 2, inFlight: 1 }, false, true]);
+  });
+
   test("gives the messages of a key that one reader holds to no other", async () => {
     const queue = memoryQueue();
     for (const [key, word] of [["k", "k1"], ["k", "k2"], ["l", "l1"]] as const) await queue.send([text(word)], { key });

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { memoryBlobStore, type MemoryQueue, memoryQueue } from "../../src/adapters/memory/index.ts";
-import { type BlobStore, bytes, MillraceError, type Part, pipe, text, uri } from "../../src/index.ts";
+import { type BlobStore, bytes, codec, MillraceError, type Part, pipe, text, uri } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
 import { offload } from "../../src/delivery/offload.ts";
 import { consume } from "../../src/delivery/worker.ts";
@@ -141,6 +141,36 @@ describe("offload", () => {
     const large = memoryQueue();
     await offload(large, store, { overBytes: 0 }).send([text("x".repeat(200))]);
     expect((await first(offload(large, store, { maxBytes: 100 }))).unreadable).toMatchObject({ code: "too_large" });
+  });
+
+  test("is taken at its limit, and a byte above it is refused, written and read; one at overBytes stays in the queue", async () => {
+    const parts = [text("x".repeat(200))];
+    const size = new TextEncoder().encode(JSON.stringify(parts.map(codec.encode))).byteLength;
+    const [inner, store] = [memoryQueue(), memoryBlobStore()];
+    await offload(inner, store, { overBytes: 0, maxBytes: size }).send(parts);
+    await expect(offload(inner, store, { overBytes: 0, maxBytes: size - 1 }).send(parts)).rejects.toMatchObject({ code: "too_large" });
+    expect((await first(offload(inner, store, { maxBytes: size }))).unreadable).toBeUndefined();
+    expect(await keysIn(store)).toHaveLength(1);
+    await offload(inner, store, { overBytes: size }).send(parts);
+    expect(await keysIn(store)).toHaveLength(1);
+    await offload(inner, store, { overBytes: size - 1 }).send(parts);
+    expect(await keysIn(store)).toHaveLength(2);
+  });
+
+  test("is delivered with all that is told beside its parts", async () => {
+    const traceparent = `00-${"ab".repeat(16)}-${"cd".repeat(8)}-01`;
+    const options = { id: "m-1", key: "k", correlationId: "c-1", traceparent, headers: { n: 1 } };
+    const told = async (queue: Queue): Promise<unknown> => {
+      const before = Date.now();
+      await queue.send([text("a")], options);
+      const { id, attempt, key, messageId, correlationId, traceparent, headers, sentAtMs = NaN, extend } = await first(queue);
+      expect(sentAtMs).toBeGreaterThanOrEqual(before);
+      expect(extend).toBeTypeOf("function");
+      return { id, attempt, key, messageId, correlationId, traceparent, headers };
+    };
+    const plain = await told(memoryQueue({ leaseMs: 1_000, clock }));
+    expect(await told(offload(memoryQueue({ leaseMs: 1_000, clock }), memoryBlobStore(), { overBytes: 0 }))).toEqual(plain);
+    expect(plain).toEqual({ id: "queue/1", attempt: 1, key: "k", messageId: "m-1", correlationId: "c-1", traceparent, headers: { n: 1 } });
   });
 
   test("a send that fails is told, and who reads without it gets an address", async () => {

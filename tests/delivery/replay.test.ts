@@ -4,6 +4,7 @@ import { MillraceError, tap, text } from "../../src/index.ts";
 import { letterIn } from "../../src/delivery/dead-letter.ts";
 import { replay } from "../../src/delivery/replay.ts";
 import { consume } from "../../src/delivery/worker.ts";
+import type { Delivery } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 import { drained, filled, firstWord, like, likeDeliveries, until, wordOf } from "./support.ts";
 
@@ -20,6 +21,24 @@ async function failed(words: readonly string[]): Promise<{ readonly queue: Retur
   await worker.stop();
   return { queue, dead };
 }
+
+test("a header that is no dead letter is none, whatever somebody wrote there", () => {
+  for (const deadLetter of [null, undefined, "text", 7, [], {}, { v: 2, id: "q/1" }, { v: 1 }, { v: 1, id: 7 }, { id: "q/1" }]) {
+    expect(letterIn({ headers: { deadLetter } } as unknown as Delivery), JSON.stringify(deadLetter)).toBeUndefined();
+  }
+  expect(letterIn({ headers: { deadLetter: { v: 1, id: "q/1" } } } as unknown as Delivery)).toMatchObject({ id: "q/1" });
+});
+
+test("the reading of the dead letters is ended when the replay is over, and when it failed", async () => {
+  for (const fails of [false, true]) {
+    const { queue, dead } = await failed(["a"]);
+    let reading: AbortSignal | undefined;
+    const noted = like(dead, { open: (options) => ((reading = options.signal), dead.open(options)) });
+    const target = fails ? like(queue, { send: () => Promise.reject(new MillraceError("unavailable", "down")) }) : queue;
+    const outcome = await played((clock) => replay(noted, target, { clock })).catch(() => "failed");
+    expect([outcome === "failed", reading?.aborted, dead.counts.inFlight]).toEqual([fails, true, 0]);
+  }
+});
 
 /** Plays it with a clock that goes on by itself. */
 async function played<T>(replaying: (clock: ReturnType<typeof fakeClock>) => Promise<T>): Promise<T> {

@@ -27,6 +27,10 @@ describe("our envelope", () => {
     }
   });
 
+  test("names what it got instead of an object", () => {
+    for (const body of ["null", "7", "true", "[1]", '"x"']) expect(readMessage("q", envelope(), utf8(body)).unreadable?.message, body).toMatch(/^envelope: needs an object, got /);
+  });
+
   test("drops ids and trace context that may not stand in a header", () => {
     const hostile = { millrace: 1, parts: [], correlationId: "a\r\nSet-Cookie: x", traceparent: `00-${"0".repeat(32)}-${"cd".repeat(8)}-01`, id: "", sentAt: "soon" };
     expect(readMessage("q", envelope(), utf8(JSON.stringify(hostile)))).toEqual({ parts: [], headers: {} });
