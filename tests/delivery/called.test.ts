@@ -146,7 +146,7 @@ test("an attempt without outputs, after one that had some, is no end of the call
   const [requests, replies] = [memoryQueue({ name: "requests" }), memoryQueue({ name: "replies" })];
   const still = Date.now();
   const stopped = vi.spyOn(Date, "now").mockReturnValue(still); // both within one millisecond
-  onTestFinished(() => void stopped.mockRestore());
+  onTestFinished(() => stopped.mockRestore());
   let attempts = 0;
   const processor: Processor = async function* () {
     attempts += 1;
