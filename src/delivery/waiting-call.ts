@@ -71,7 +71,6 @@ export class WaitingCall {
   /** Nobody waits any more. */
   close(): void {
     this.failure ??= { error: new MillraceError("closed", "call: it is over") };
-    this.held.clear();
     this.freed();
   }
 
