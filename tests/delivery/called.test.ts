@@ -4,6 +4,8 @@ import { answerCalls } from "../../src/delivery/answer-calls.ts";
 import { call } from "../../src/delivery/call.ts";
 import { cancelHeaders, replyHeaders, requestHeaders } from "../../src/delivery/call-headers.ts";
 import { called, Cancellations } from "../../src/delivery/called.ts";
+import { deliveryOf } from "../../src/delivery/current.ts";
+import { heard } from "../../src/delivery/heard.ts";
 import { ReplyDesk } from "../../src/delivery/reply-desk.ts";
 import { WaitingCall } from "../../src/delivery/waiting-call.ts";
 import { each, MillraceError, type Processor, run, text } from "../../src/index.ts";
@@ -25,6 +27,33 @@ async function reading() {
   const delivery = (await iterator.next()).value as Delivery;
   return { clock, requests, cancelled, source, drain, iterator, delivery };
 }
+
+test("a call has the key that its first part is asked for, one without parts has none", async () => {
+  const [requests, replies] = [memoryQueue({ name: "requests" }), memoryQueue({ name: "replies" })];
+  const keys: unknown[] = [];
+  const noting: Processor = async function* (input, context) {
+    keys.push(context === undefined ? "nowhere" : deliveryOf(context)?.key);
+    yield* input;
+  };
+  await using _ = answerCalls(requests, noting, [replies]);
+  const remote = call(requests, replies, { key: wordOf });
+  expect(await run(remote, ["a", "b"]).text()).toBe("ab");
+  expect(await run(remote, []).collect()).toEqual([]);
+  expect(keys).toEqual(["a", undefined]);
+});
+
+test("a wait that hears a signal takes the failure of what it waits for, also when the signal had aborted before", async () => {
+  const reason = new Error("enough");
+  const late = (): Promise<never> => turns(1).then(() => Promise.reject(new Error("late"))); // nobody else listens
+  await expect(heard(late(), AbortSignal.abort(reason))).rejects.toBe(reason);
+  const controller = new AbortController();
+  const waiting = heard(late(), controller.signal);
+  controller.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+  await turns();
+  expect(await heard(Promise.resolve(7), controller.signal).catch(() => "aborted")).toBe("aborted");
+  expect(await heard(Promise.resolve(7), new AbortController().signal)).toBe(7);
+});
 
 describe("a request that is worked on", () => {
   test("ends by its time and by a cancellation also while the worker drains", async () => {
