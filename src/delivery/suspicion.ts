@@ -27,7 +27,7 @@ export class Suspicion {
   }
 
   succeeded(): void {
-    this.failing.clear();
+    if (this.failing.size > 0) this.failing.clear(); // once a message: to clear a set makes a new table
     this.sinceMs = undefined;
   }
 

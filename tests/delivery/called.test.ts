@@ -108,7 +108,7 @@ describe("replies", () => {
     for (let n = 0; n < 50; n += 1) yield text(`${n} `);
   });
   const ways: readonly [string, Partial<Queue>][] = [
-    ["cannot be put off", { lacks: { delay: "a list", uncounted: "a list" } }],
+    ["cannot be put off", { lacks: { nackDelay: "a list", uncounted: "a list" } }],
     ["are a log", { redelivery: "seek" }],
   ];
   for (const [what, changes] of ways) {

@@ -61,7 +61,7 @@ describe("D4: what a queue cannot do, the worker does", () => {
 
   test("it waits before it gives back to a queue that cannot delay", async () => {
     const clock = fakeClock();
-    const { queue, nacks } = await lacking("delay", clock);
+    const { queue, nacks } = await lacking("nackDelay", clock);
     await using worker = consume(queue, troubled(new TypeError("once")), undefined, { clock, random: half });
     await until(() => worker.counters.acked === 1);
     await turns();
@@ -72,7 +72,7 @@ describe("D4: what a queue cannot do, the worker does", () => {
 
   test("in a pause it holds what such a queue would deliver again at once", async () => {
     const clock = fakeClock();
-    const { queue, nacks } = await lacking("delay", clock);
+    const { queue, nacks } = await lacking("nackDelay", clock);
     await using worker = consume(queue, troubled(down()), undefined, { clock, random: half });
     await until(() => worker.counters.acked === 2, clock);
     expect([nacks, worker.counters.received]).toEqual([[], 2]);
