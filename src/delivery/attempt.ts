@@ -171,7 +171,7 @@ class Attempt {
     this.readable();
     this.progress.stage = "sink";
     try {
-      await atomic(this.group[0].delivery, (target) => this.writeTo(target));
+      await atomic(this.group[0].delivery, (target) => this.writeTo(target), this.deliveries);
     } catch (error) {
       this.progress.emitted = 0; // rolled back, or found out by the next attempt
       throw error;

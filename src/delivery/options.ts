@@ -128,12 +128,18 @@ export function checked(queue: Queue, processor: Processor, sinks: SinkLike | re
   refuse(ackOn !== "handoff" && queue.durable && passing !== undefined, `${passing?.service}: outputs and dead letters in it end with this process, and would be acknowledged; say ackOn: "handoff" if they may`);
   refuse(maxInFlight < concurrency, `maxInFlight (${maxInFlight}) is less than concurrency (${concurrency}), which could never be reached`);
   refuse(ordering === "key" && queue.lacks.keys !== undefined, `ordering "key": ${queue.service} has no keys: ${queue.lacks.keys ?? ""}`);
+  if (sink.settles !== undefined) {
+    const { service, name } = sink.settles;
+    refuse(service !== queue.service || name !== queue.name, `sink: its transactions settle deliveries of ${service} ${name}, not of ${queue.service} ${queue.name}`);
+    // a log is committed up to a place: what is done before its turn would be in the transaction, and what it comes from not
+    refuse(ordering !== "strict", `sink: its transactions settle deliveries in the order of the queue: say ordering: "strict", and work on several at once in a batch`);
+  }
   if (batch !== undefined) {
     refuse(batch.count > maxInFlight, `batch.count (${batch.count}) is more than maxInFlight (${maxInFlight}): the batch would wait for messages that do not come`);
     const { leaseMs = Infinity, lacks, service } = queue;
     const tooLong = batch.maxWaitMs >= leaseMs / 2 && lacks.extend !== undefined;
     refuse(tooLong, `batch.maxWaitMs (${batch.maxWaitMs}) is half of the lease (${leaseMs}) or more, and ${service} cannot prolong leases: ${lacks.extend ?? ""}`);
-    refuse(sink.atomic !== undefined, "batch: an atomic sink takes one delivery at a time");
+    refuse(sink.atomic !== undefined && sink.settles === undefined, "batch: an atomic sink takes one delivery at a time");
     refuse(journal !== undefined, "batch: a journal is of one delivery; the next attempt may be made in another batch");
   }
   return {

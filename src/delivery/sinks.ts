@@ -5,33 +5,10 @@
  */
 import { invalidOption, isMillraceError, MillraceError } from "../core/errors.ts";
 import type { Part } from "../core/part.ts";
-import type { Delivery, Queue } from "../kinds/queue.ts";
+import type { Queue } from "../kinds/queue.ts";
+import type { Sink, SinkContext } from "../kinds/sink.ts";
 
-/** What a sink is told of an output. */
-export interface SinkContext {
-  /** Of output n of a delivery `id:n`: the same at every attempt, so that one that was written already can be known. */
-  readonly key: string;
-  /** Of a batch the first. */
-  readonly delivery: Delivery;
-  /** All that the run is about; more than one in a batch. */
-  readonly deliveries: readonly Delivery[];
-  /** Aborts when the outcome of the write is of no use any more. */
-  readonly signal: AbortSignal;
-}
-
-/** Takes outputs, and resolves once they are safe. */
-export interface Sink {
-  /** A sink that confirms nothing is refused: a delivery would be acknowledged before its outputs are safe. */
-  readonly guarantee: "confirmed" | "fire-and-forget";
-  write(part: Part, at: SinkContext): Promise<void>;
-  /** The delivery has no more outputs; resolves once all that were written are safe. */
-  flush?(delivery: Delivery): Promise<void>;
-  /**
-   * Does all the writes of one delivery in one transaction, with `delivery.id` in it: `already-applied` when a transaction of that
-   * id was committed before. Whether a commit that got lost has happened is found out by the next attempt, under the same id.
-   */
-  atomic?(delivery: Delivery, write: (sink: Sink) => Promise<void>): Promise<"applied" | "already-applied">;
-}
+export type { Sink, SinkContext } from "../kinds/sink.ts";
 
 /** A sink, a queue to which each output is sent as a message, or a function that resolves once the part is safe. */
 export type SinkLike = Sink | Queue | ((part: Part, at: SinkContext) => Promise<void>);

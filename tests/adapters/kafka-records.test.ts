@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { kafka } from "../../src/adapters/kafka/index.ts";
+import { kafka, kafkaSink } from "../../src/adapters/kafka/index.ts";
 import { Partition } from "../../src/adapters/kafka/partition.ts";
 import { type Fetched, recordsIn } from "../../src/adapters/kafka/records.ts";
+import { type SinkContext, text } from "../../src/index.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 
 type Batch = NonNullable<Fetched["records"]>[number];
@@ -72,6 +73,16 @@ describe("a partition", () => {
     expect(partition.wants).toBe(true);
   });
 
+  test("knows the place behind messages only where all before them are settled or among them, given back or out", () => {
+    const partition = filled(4);
+    const [a, b] = [partition.take(), partition.take(), partition.take()];
+    if (a === undefined || b === undefined) throw new Error("two messages");
+    expect([partition.placeBehind(new Set([0n, 1n])), partition.placeBehind(new Set([0n, 2n])), partition.placeBehind(new Set([2n]))]).toEqual([2n, undefined, undefined]);
+    partition.settle(0n);
+    partition.giveBack(b, 0, true);
+    expect([partition.placeBehind(new Set([2n])), partition.placeBehind(new Set([2n, 1n]))]).toEqual([undefined, 3n]);
+  });
+
   test("waits for what was given back, which comes first and in its order", async () => {
     const clock = fakeClock();
     const partition = new Partition(0, 0n, false, clock);
@@ -114,6 +125,26 @@ describe("options", () => {
     const build = (): unknown => kafka({ brokers: "127.0.0.1:9092", topic: "jobs", group: "workers", ...options });
     expect(build).toThrow(expect.objectContaining({ code: "invalid_input", message: expect.stringContaining(option) }));
     expect(build).not.toThrow(/secret/);
+  });
+
+  const queue = kafka({ brokers: "127.0.0.1:9", topic: "jobs", group: "workers" });
+
+  test.each<[string, string, object]>([
+    ["topic", "invalid_input", { topic: "a/b" }],
+    ["topic", "invalid_input", {}],
+    ["again", "missing_config", { topic: "jobs" }],
+    ["key", "invalid_input", { topic: "results", key: "customer" }],
+    ["transactionalId", "invalid_input", { topic: "results", transactionalId: "" }],
+    ["transactionMs", "invalid_input", { topic: "results", transactionMs: 999 }],
+  ])("a sink refuses a bad %s when it is built", (option, code, options) => {
+    expect(() => kafkaSink(queue, options as Parameters<typeof kafkaSink>[1])).toThrow(expect.objectContaining({ code, message: expect.stringContaining(option) as string }) as Error);
+  });
+
+  test("a sink is for a queue of Kafka that is read, and writes in a transaction alone", async () => {
+    expect(() => kafkaSink({ ...queue }, { topic: "results" })).toThrow(/kafkaSink: queue must be a queue of kafka/);
+    expect(() => kafkaSink(kafka({ brokers: "127.0.0.1:9", topic: "jobs" }), { topic: "results" })).toThrow(/without a group/);
+    await using sink = kafkaSink(queue, { topic: "results" });
+    await expect(sink.write(text("a"), {} as SinkContext)).rejects.toMatchObject({ code: "invalid_input" });
   });
 
   test("a queue that was built without a group only sends", async () => {

@@ -12,6 +12,7 @@ const queue = memoryQueue();
 const durable = like(queue, { durable: true });
 const pubSub = like(queue, { guarantee: "at-most-once", redelivery: "none" });
 const atomic: Sink = { guarantee: "confirmed", write: async () => {}, atomic: async () => "applied" };
+const settling: Sink = { ...atomic, settles: queue };
 const once = journal(memoryKeyValue());
 
 /** What is refused, why, and the nearest that is not. */
@@ -35,6 +36,8 @@ const cases: readonly [what: string, message: RegExp, refused: [Queue, SinkLike 
   ["keys in order, of a queue without keys", /ordering "key": memory has no keys: a list/, [like(queue, { lacks: { keys: "a list" } }), undefined, { ordering: "key" }], [queue, undefined, { ordering: "key" }]],
   ["an atomic sink beside another", /an atomic sink must be the only one/, [queue, [atomic, async () => {}], {}], [queue, [atomic], {}]],
   ["batches into an atomic sink", /batch: an atomic sink/, [queue, atomic, { batch: { count: 2 } }], [queue, atomic, {}]],
+  ["a sink that settles deliveries of another queue", /sink: its transactions settle deliveries of memory other, not of memory/, [queue, { ...atomic, settles: { service: "memory", name: "other" } }, { ordering: "strict" }], [queue, settling, { ordering: "strict" }]],
+  ["a sink that settles deliveries, out of their order", /sink: .* say ordering: "strict"/, [queue, settling, { ordering: "key", batch: { count: 2 } }], [queue, settling, { ordering: "strict", batch: { count: 2 } }]],
   ["a journal of batches", /batch: a journal/, [queue, undefined, { batch: { count: 2 }, journal: once }], [queue, undefined, { journal: once }]],
 ];
 

@@ -27,6 +27,11 @@ export function openProducer({ Producer }: KafkaPackage, settings: Settings): Pr
   return heardErrors(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false }));
 }
 
+/** The same for transactions of one name: of several the last one that has begun is heard. One that takes longer is aborted by the broker. */
+export function openTransactional({ Producer }: KafkaPackage, settings: Settings, transactionalId: string, transactionMs: number): Producer {
+  return heardErrors(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false, transactionalId, timeout: transactionMs }));
+}
+
 /** A member of the group, once it has joined: it keeps partitions and commits, and fetches nothing. */
 export function openMember({ Consumer }: KafkaPackage, settings: Settings, beforeJoin: () => Promise<Buffer>): Consumer {
   const { sessionMs, heartbeatMs, topic, timeoutMs } = settings;

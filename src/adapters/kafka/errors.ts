@@ -41,6 +41,11 @@ export function toKafkaError(what: string, error: unknown, redact: Redact, fault
   return new MillraceError(code, `${service}: ${what}: ${redact(reasonOf(error))}`, { service, cause: quotedError(error, redact), ...details });
 }
 
+/** What brokers answered, by name. */
+export function answeredBy(error: unknown): ReadonlySet<string> {
+  return new Set(leavesOf(error).flatMap((each) => textOf(each, "apiId") ?? []));
+}
+
 /** Could the request have reached the broker? Not when each attempt failed to connect. */
 export function wasSent(error: unknown): boolean {
   return !leavesOf(error).every((each) => textOf(each, "syscall") === "connect" || textOf(each, "syscall") === "getaddrinfo");

@@ -10,12 +10,15 @@ import { MillraceError } from "../../core/errors.ts";
 import { messageOf, writeMessage } from "../../kinds/envelope.ts";
 import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
 import { kafkaPackage } from "./client.ts";
+import { keepInside } from "./held.ts";
 import { checked, type KafkaOptions, service } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { headersOf } from "./records.ts";
 import { sender } from "./sender.ts";
 
 export type { KafkaOptions, KafkaSasl, KafkaSecret, KafkaTls } from "./options.ts";
+export { kafkaSink } from "./sink.ts";
+export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
 
 /**
  * Carries messages in a topic of Kafka. Each reading is a member of the consumer group, with partitions of its own; a partition is
@@ -77,7 +80,7 @@ export function kafka(options: KafkaOptions): Queue {
     return closed;
   };
 
-  return {
+  const queue: Queue = {
     ...declared,
     name: topic,
     guarantee: "at-least-once",
@@ -99,4 +102,7 @@ export function kafka(options: KafkaOptions): Queue {
     close,
     [Symbol.asyncDispose]: close,
   };
+  const holding = (partition: number, offset: bigint) => [...readers].map((reader) => reader.holding(partition, offset)).find((held) => held !== undefined);
+  keepInside(queue, { settings, load, holding });
+  return queue;
 }

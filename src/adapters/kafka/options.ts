@@ -110,7 +110,7 @@ export function checked(options: KafkaOptions): Settings {
 }
 
 /** Topics and groups become parts of ids and of names of files at the broker. */
-function isName(value: unknown, most: number): value is string {
+export function isName(value: unknown, most: number): value is string {
   return typeof value === "string" && value.length <= most && /^[\w.-]+$/.test(value) && value !== "." && value !== "..";
 }
 

@@ -94,6 +94,13 @@ export class Partition {
     this.place = this.mark.settle(offset) ?? this.place;
   }
 
+  /** The place behind these messages, were they settled; undefined where one before them is not, and is none of them. */
+  placeBehind(offsets: ReadonlySet<bigint>): bigint | undefined {
+    const last = [...offsets].reduce((a, b) => (a > b ? a : b));
+    const open = [...this.out.keys(), ...this.again.map(({ record }) => record.offset)];
+    return open.some((offset) => offset < last && !offsets.has(offset)) ? undefined : last + 1n;
+  }
+
   /** A message that is out comes again, before all that follow it. */
   giveBack({ record, attempt }: Out, delayMs: number, counted: boolean): void {
     this.out.delete(record.offset);

@@ -57,6 +57,13 @@ export class Reader {
     }
   }
 
+  /** The session and the partition that a message is out of. */
+  holding(index: number, offset: bigint): { readonly session: Session; readonly partition: Partition } | undefined {
+    const { session } = this;
+    const partition = session?.partitions.get(index);
+    return session !== undefined && partition?.out.has(offset) === true ? { session, partition } : undefined;
+  }
+
   /** Leaves the group; what is out is lost. Resolves when all connections are closed; twice is once. */
   async leave(why: unknown): Promise<void> {
     this.end ??= { error: why };

@@ -17,7 +17,7 @@ import { backoffMs, faultOf, isUnknownTopic, toKafkaError, topicRefreshes, wasSe
 import { service, type Settings } from "./options.ts";
 
 /** Bytes of a batch: what brokers take of one partition unless they are told otherwise, less its head. A larger message goes alone. */
-const batchBytes = 1_000_000;
+export const batchBytes = 1_000_000;
 /** Bytes of a record beside key, value and headers, at most. */
 const recordBytes = 64;
 /** So often a broker may say that it cannot yet: one that has just come up, a partition whose leader is being elected. */
@@ -121,18 +121,13 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
       try {
         const { client, partitions } = await ready();
         turn += 1; // those without a key share a partition, so that a batch is one; the next takes another
-        await dispatch(client, batch.map((waiting) => ({ waiting, partition: partitionOf(waiting.key, partitions) })));
+        await dispatch(client, batch.map((waiting) => ({ waiting, partition: partitionOf(kafka, waiting.key, turn, partitions) })));
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
     }
     working = undefined;
   };
-  const partitionOf = (key: string | undefined, count: number): number => {
-    if (key === undefined || kafka === undefined) return turn % count;
-    return (kafka.murmur2(Buffer.from(key)) & 0x7fff_ffff) % count; // as Kafka's own client does it
-  };
-
   const dispatch = async (client: Producer, batch: readonly Placed[], failures = 0): Promise<void> => {
     if (batch.length === 0) return;
     const messages = batch.map(({ waiting: { key, value, headers }, partition }) => ({
@@ -202,7 +197,14 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
   };
 }
 
-function sizeOf({ key, value, headers }: Outgoing): number {
+/** Where a message goes: by its key, where Kafka's own client would put it; else to whose turn it is. */
+export function partitionOf(kafka: KafkaPackage | undefined, key: string | undefined, turn: number, count: number): number {
+  if (key === undefined || kafka === undefined) return turn % count;
+  return (kafka.murmur2(Buffer.from(key)) & 0x7fff_ffff) % count;
+}
+
+/** Bytes of a message in a batch, at most. */
+export function sizeOf({ key, value, headers }: Outgoing): number {
   let bytes = value.byteLength + recordBytes + 3 * (key?.length ?? 0);
   for (const [name, header] of headers) bytes += name.byteLength + header.byteLength + 4;
   return bytes;

@@ -12,6 +12,7 @@ import { backoffMs, faultOf, toKafkaError } from "./errors.ts";
 import { Fetching } from "./fetching.ts";
 import { service, type Settings } from "./options.ts";
 import { Partition } from "./partition.ts";
+import { stablePlaces } from "./places.ts";
 
 /** ListOffsets: the first message there is, and the end of the log. */
 const earliest = -2n;
@@ -36,9 +37,11 @@ export interface SessionHost {
 export class Session {
   readonly partitions: Map<number, Partition> = new Map();
   readonly commits: Commits;
+  /** It commits for the group: by itself, or in transactions of a producer. */
+  readonly member: Consumer;
+  private readonly kafka: KafkaPackage;
   private readonly settings: Settings;
   private readonly host: SessionHost;
-  private readonly member: Consumer;
   private readonly fetcher: Consumer;
   private readonly fetching: Fetching;
   private readonly stop = new AbortController();
@@ -50,6 +53,7 @@ export class Session {
   private closing: Promise<void> | undefined;
 
   constructor(kafka: KafkaPackage, settings: Settings, host: SessionHost) {
+    this.kafka = kafka;
     this.settings = settings;
     this.host = host;
     this.member = openMember(kafka, settings, () => this.beforeJoin());
@@ -78,6 +82,11 @@ export class Session {
   pump(): void {
     this.fetching.pump();
     this.wakeDrain();
+  }
+
+  /** Where the group goes on in these partitions, where it has begun them; no pending transaction will change it. */
+  places(indexes: readonly number[]): Promise<ReadonlyMap<number, bigint>> {
+    return stablePlaces(this.kafka, this.member, this.settings.topic, indexes);
   }
 
   /** Leaves the group. What is out is lost. Twice is once. */
@@ -190,14 +199,13 @@ export class Session {
 
   private async begin(indexes: readonly number[]): Promise<void> {
     const { topic, startAt, clock } = this.settings;
-    const committed = (await this.member.listCommittedOffsets({ topics: [{ topic, partitions: [...indexes] }] })).get(topic) ?? [];
-    const missing = indexes.some((index) => (committed[index] ?? -1n) < 0n);
+    const places = await this.places(indexes);
+    const missing = indexes.some((index) => !places.has(index));
     const bounds = missing ? ((await this.fetcher.listOffsets({ topics: [topic], timestamp: startAt === "earliest" ? earliest : latest })).get(topic) ?? []) : [];
     const assigned = this.assigned();
     for (const index of indexes) {
       if (!assigned.has(index) || this.partitions.has(index) || this.stop.signal.aborted) continue; // divided anew meanwhile
-      const place = committed[index] ?? -1n;
-      this.partitions.set(index, new Partition(index, place >= 0n ? place : (bounds[index] ?? 0n), this.host.draining(), clock));
+      this.partitions.set(index, new Partition(index, places.get(index) ?? bounds[index] ?? 0n, this.host.draining(), clock));
     }
     this.fetching.pump();
   }
