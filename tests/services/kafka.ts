@@ -62,7 +62,8 @@ export async function startKafka(host: Host, at?: KafkaPlace): Promise<KafkaServ
   const settings = join(directory, "server.properties");
   writeFileSync(settings, properties(data, port, await freePort(), proxied));
   if (!existsSync(join(data, "meta.properties"))) {
-    call(java, ["-XX:TieredStopAtLevel=1", "-cp", classPath, "kafka.tools.StorageTool", "format", "-t", randomBytes(16).toString("base64url"), "-c", settings]);
+    // an id may begin with a dash, and would be taken for an option if it stood alone
+    call(java, ["-XX:TieredStopAtLevel=1", "-cp", classPath, "kafka.tools.StorageTool", "format", `--cluster-id=${randomBytes(16).toString("base64url")}`, "-c", settings]);
   }
   // a small heap, and the compiler that starts soonest: tests want it up, not fast
   const flags = ["-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"];
