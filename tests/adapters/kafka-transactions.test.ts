@@ -250,6 +250,34 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
       expect([await contents(it.results), await committed(it)]).toEqual([["a", "b"], [3n]]);
     });
 
+    test("without outputs that fails settles nothing, neither by the next one of its sink", async () => {
+      const it = await line(["a", "b"], { partitions: 2 });
+      const [a, b] = (await reading(it.queue)(2)).sort((one, other) => one.id.localeCompare(other.id));
+      if (a === undefined || b === undefined) throw new Error("two messages");
+      const sink = it.sink();
+      const reason = new Error("lost");
+      let looks = 0;
+      const watched = Object.defineProperty(new AbortController().signal, "throwIfAborted", {
+        value: () => {
+          looks += 1;
+          if (looks === 3) throw reason; // its place is in the transaction
+        },
+      });
+      await expect(apply(sink, [{ ...a, signal: watched }], [])).rejects.toBe(reason);
+      expect(await apply(sink, [b], ["b"])).toBe("applied");
+      expect([await contents(it.results), await committed(it, [0, 1])]).toEqual([["b"], [-1n, 1n]]);
+    });
+
+    test("has settled its deliveries: to acknowledge them asks nothing of a broker", async () => {
+      const it = await line(["a", "b"], { brokers: through });
+      const deliveries = await reading(it.queue)(2);
+      expect(await apply(it.sink(), deliveries, ["ab"])).toBe("applied");
+      proxy.faults.silent = "both";
+      await Promise.all(deliveries.map((delivery) => delivery.ack()));
+      proxy.heal();
+      expect(await committed(it)).toEqual([2n]);
+    });
+
     test("settles no deliveries but those that are out of its queue", async () => {
       const [it, other] = [await line(["a"]), await line(["b"])];
       const [b] = await reading(other.queue)(1);
@@ -285,26 +313,34 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
       });
     }
 
-    test("of a reader that died is not seen, and its partition begins where it was: at once for one of its name, else when its time is over", async () => {
-      for (const name of [`worker-${randomUUID()}`, undefined]) {
-        const named = { transactionMs: 5_000, ...(name === undefined ? {} : { transactionalId: name }) };
+    for (const [when, options] of [
+      ["as soon as one of its name reads", { transactionalId: `worker-${randomUUID()}`, transactionMs: 600_000 }],
+      ["when its time is over", { transactionMs: 2_000 }],
+    ] as const) {
+      test(`of a reader that died is not seen, and its deliveries come ${when}`, async () => {
         const it = await line(["a"], { brokers: through });
         const [a] = await reading(it.queue)(1);
         if (a === undefined) throw new Error("a message");
-        const dead = failure(apply(it.sink(named), [a], large("a"), async () => {
-          proxy.faults.silent = "both"; // dead to the broker, and does not know it
-          await until(() => a.signal.aborted);
-        }));
+        let looks = 0;
+        const watched = Object.defineProperty(new AbortController().signal, "throwIfAborted", {
+          value: () => {
+            looks += 1;
+            if (looks === 3) proxy.faults.silent = "both"; // dead to the broker, with the place in the transaction
+          },
+        });
+        const dead = failure(apply(it.sink(options), [{ ...a, signal: watched }], large("a")));
+        await until(() => looks === 3);
         const successor = it.reader({ brokers: direct });
-        const [again] = await reading(successor)(1);
-        expect(again?.id).toBe(a.id);
-        const sink = it.sink(named, successor);
-        expect(await apply(sink, again === undefined ? [] : [again], ["again"])).toBe("applied");
-        expect(await dead).toBeDefined();
+        const sink = it.sink(options, successor);
+        const again = await reading(successor)(1);
+        expect(again.map(({ id }) => id)).toEqual([a.id]);
+        expect(await apply(sink, again, ["again"])).toBe("applied");
+        proxy.cut();
+        expect(["unavailable", "timeout", "closed"]).toContain(await dead);
         proxy.heal();
         expect([await contents(it.results), await committed(it)]).toEqual([["again"], [1n]]);
-      }
-    });
+      });
+    }
 
     test("of a zombie is refused by the broker: who is no member any more settles nothing", async () => {
       const it = await line(["a"]);

@@ -14,6 +14,8 @@ import type { Session } from "./session.ts";
 export interface Inside {
   readonly settings: Settings;
   readonly load: () => Promise<KafkaPackage>;
+  /** What is done before a reading joins the group. */
+  readonly prepare: Set<() => Promise<void>>;
   /** Who has the message out, if anybody here has. */
   holding(partition: number, offset: bigint): { readonly session: Session; readonly partition: Partition } | undefined;
 }

@@ -9,6 +9,7 @@
 import { MillraceError } from "../../core/errors.ts";
 import { messageOf, writeMessage } from "../../kinds/envelope.ts";
 import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
+import { heard } from "../../wire/heard.ts";
 import { kafkaPackage } from "./client.ts";
 import { keepInside } from "./held.ts";
 import { checked, type KafkaOptions, service } from "./options.ts";
@@ -55,6 +56,7 @@ export function kafka(options: KafkaOptions): Queue {
   const { get: load } = kafkaPackage();
   const sending = sender(settings, load);
   const readers = new Set<Reader>();
+  const prepare = new Set<() => Promise<void>>();
   let closed: Promise<void> | undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
 
@@ -62,6 +64,7 @@ export function kafka(options: KafkaOptions): Queue {
     if (closed !== undefined) throw closedError();
     opening.signal.throwIfAborted();
     if (group === undefined) throw new MillraceError("missing_config", `${service}: open needs a group, which the queue for ${topic} was built without`, { service });
+    for (const each of prepare) await heard(each(), opening.signal);
     const reader = new Reader(settings, load, opening);
     readers.add(reader);
     let drained = false;
@@ -103,6 +106,6 @@ export function kafka(options: KafkaOptions): Queue {
     [Symbol.asyncDispose]: close,
   };
   const holding = (partition: number, offset: bigint) => [...readers].map((reader) => reader.holding(partition, offset)).find((held) => held !== undefined);
-  keepInside(queue, { settings, load, holding });
+  keepInside(queue, { settings, load, prepare, holding });
   return queue;
 }

@@ -27,8 +27,8 @@ export interface KafkaSinkOptions {
    */
   readonly key?: (part: Part, at: SinkContext) => string | undefined;
   /**
-   * A name that this worker has after a restart too, and no other: then a transaction that it left open is ended when it is back, and not
-   * only after `transactionMs`. Of two that have it at once the older one fails with `closed`. @default a new one
+   * A name that this worker has after a restart too, and no other: then a transaction that it left open is ended when it reads the queue
+   * again, and not only after `transactionMs`. Of two that have it at once the older one fails with `closed`. @default a new one
    */
   readonly transactionalId?: string;
   /** Milliseconds after which the broker aborts a transaction that is not ended. @default 10_000 */
@@ -108,6 +108,14 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
     }
   };
 
+  // what the one before of this name left open is ended: until then its places cannot be read
+  const begin = async (): Promise<void> => (await all.begin()).abort();
+  if (transactionalId !== undefined) inside.prepare.add(begin);
+  const close = (): Promise<void> => {
+    inside.prepare.delete(begin);
+    return all.close();
+  };
+
   return {
     guarantee: "confirmed",
     settles: { service: queue.service, name: queue.name },
@@ -154,7 +162,7 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
         await transaction?.abort(); // unless it has ended
       }
     },
-    close: all.close,
-    [Symbol.asyncDispose]: all.close,
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

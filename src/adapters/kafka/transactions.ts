@@ -9,11 +9,12 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import type { Consumer, Message, Producer } from "@platformatic/kafka";
+import type { Consumer, Producer } from "@platformatic/kafka";
 import { MillraceError } from "../../core/errors.ts";
 import { closeClient, type KafkaPackage, openTransactional } from "./client.ts";
 import { answeredBy, faultOf, isUnknownTopic, toKafkaError, topicRefreshes } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
+import { addPlaces, type Mark } from "./places.ts";
 import { type Outgoing, partitionOf } from "./sender.ts";
 
 /** Answers that are others soon: the end of the transaction before is still being written down, or of one that somebody left open. */
@@ -26,12 +27,6 @@ const putOut: ReadonlySet<string> = new Set(["ILLEGAL_GENERATION", "UNKNOWN_MEMB
 const waits: readonly number[] = [10, 20, 40, 80, 160, ...Array.from({ length: 20 }, () => 250)];
 /** "I have no id yet": what the client says by itself would be another producer's, which brokers refuse for a name they know. */
 const noId = { producerId: -1n, producerEpoch: -1 };
-
-/** How far a partition is done with, by a transaction. */
-export interface Mark {
-  readonly partition: number;
-  readonly place: bigint;
-}
 
 /** A transaction. It has to be ended: no other begins before. */
 export interface Transaction {
@@ -160,10 +155,15 @@ export function transactions(settings: Settings, load: () => Promise<KafkaPackag
         told = true;
         try {
           await patiently(() => begun.addConsumer(member));
-          for (const mark of marks) await patiently(() => begun.addOffset(before({ topic: settings.topic, member, mark })));
-          check();
+          await patiently(() => addPlaces(kafka, { id: transactionalId, producer: client }, member, settings.topic, marks));
         } catch (error) {
           await failed(error);
+        }
+        try {
+          check();
+        } catch (reason) {
+          await abort();
+          throw reason;
         }
         try {
           await patiently(() => begun.commit());
@@ -213,12 +213,4 @@ export function transactions(settings: Settings, load: () => Promise<KafkaPackag
       if (producer !== undefined) await discard(producer);
     },
   };
-}
-
-/** The message before a place, which is how the client is told of it. */
-function before({ topic, member, mark: { partition, place } }: { readonly topic: string; readonly member: Consumer; readonly mark: Mark }): Message {
-  const { groupId, generationId, memberId, coordinatorId } = member;
-  const none = { key: Buffer.alloc(0), value: Buffer.alloc(0), headers: new Map(), headerEntries: [], timestamp: 0n, leaderEpoch: -1 };
-  const metadata = { consumer: { groupId, generationId, memberId, coordinatorId } };
-  return { ...none, topic, partition, offset: place - 1n, metadata, commit: () => {}, toJSON: () => ({ ...none, topic, partition, offset: `${place - 1n}`, timestamp: "0", headers: [], metadata }) };
 }
