@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { service, titled } from "../services.ts";
 import { brokers } from "./brokers.ts";
+import { outOfOrder } from "./kafka-rebalance.ts";
 import { Oracle } from "./oracle.ts";
 import { payload, readPayload } from "./payload.ts";
 import { workersKilled } from "./rows.ts";
@@ -15,6 +16,14 @@ describe("the oracle", () => {
     for (const id of [2, 2, 4, 9, undefined]) oracle.writes(id);
     expect(oracle.account()).toEqual({ owed: 3, lost: 1, duplicates: 1, wrong: 2 }); // 3; 2; 9 and what was no message of ours
     expect([oracle.done, oracle.left]).toEqual([3, 1]);
+  });
+
+  test("knows in which order messages were first written, and which of them came after a later one of their key", () => {
+    const oracle = new Oracle();
+    for (const id of [1, 65, 2, 129, 66]) oracle.begins(id);
+    for (const id of [1, 129, 65, 2, 129, 66]) oracle.writes(id);
+    expect(oracle.firsts).toEqual([1, 129, 65, 2, 66]);
+    expect([outOfOrder(oracle.firsts), outOfOrder([1, 65, 2, 66, 129])]).toEqual([1, 0]); // 65 after 129; 64 keys
   });
 
   test("a message that was changed is none of ours", () => {

@@ -17,13 +17,19 @@ interface Member {
   readonly child: ChildProcess;
   readonly ready: Promise<void>;
   readonly gone: Promise<void>;
+  /** Whoever takes its place has its number. */
+  readonly seat: number;
   inFlight: number;
   stopped: Stopped | undefined;
 }
 
+/** Milliseconds that a transaction takes to be sent and committed, about. */
+const commitMs = 100;
+
 /** The workers of a row. */
 export class Crew {
   private readonly members = new Set<Member>();
+  private committing: (member: Member) => void = () => {};
   private readonly settings: WorkerSettings;
   private readonly oracle: Oracle;
   /** Workers that ended by themselves, and why. */
@@ -39,10 +45,12 @@ export class Crew {
 
   /** Starts a worker; resolves when it reads. */
   async hire(): Promise<void> {
-    const child = fork(program, [JSON.stringify(this.settings)], { execArgv: ["--conditions=millrace-source"], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const taken = new Set([...this.members].map((member) => member.seat));
+    const seat = Array.from({ length: taken.size + 1 }, (_, n) => n).find((n) => !taken.has(n)) ?? taken.size;
+    const child = fork(program, [JSON.stringify({ ...this.settings, seat } satisfies WorkerSettings)], { execArgv: ["--conditions=millrace-source"], stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const ready = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<void>();
-    const member: Member = { child, ready: ready.promise, gone: gone.promise, inFlight: 0, stopped: undefined };
+    const member: Member = { child, ready: ready.promise, gone: gone.promise, seat, inFlight: 0, stopped: undefined };
     this.members.add(member);
     child.on("message", (message: FromWorker) => {
       switch (message.kind) {
@@ -51,6 +59,9 @@ export class Crew {
         case "wrote":
           for (const id of message.ids) this.oracle.writes(id < 0 ? undefined : id);
           if (child.connected) child.send({ kind: "heard", number: message.number } satisfies ToWorker, () => {}); // it may be dead by now
+          return;
+        case "commits":
+          this.committing(member);
           return;
         case "in flight":
           member.inFlight = message.count;
@@ -82,6 +93,18 @@ export class Crew {
     member.child.kill("SIGKILL");
     await member.gone;
     void this.hire(); // the others may have done all there is, where a start takes long
+  }
+
+  /** Kills the next one that is about to commit, somewhere in that, and hires another. */
+  async killCommitting(): Promise<void> {
+    const member = await new Promise<Member>((resolve) => (this.committing = resolve));
+    this.committing = () => {};
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * commitMs));
+    this.killedInFlight += member.inFlight;
+    if (member.inFlight === 0) this.idleKills += 1;
+    member.child.kill("SIGKILL");
+    await member.gone;
+    void this.hire();
   }
 
   /** Asks one to stop, or all; gives how they did. */

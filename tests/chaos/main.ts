@@ -1,7 +1,8 @@
 /**
  * `npm run chaos`: every broker, and everything that can go wrong with it.
  *
- * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,effects,broker,network,messages,stop,idle`; `--messages=100000` is the size of the rows that kill; `--write` keeps the results of the
+ * `--only=redis,nats` or `--without=kafka` choose, and `--rows=kill,effects,broker,network,messages,stop,idle`; `--messages=100000` is the size of the rows that kill; `--long` plays the
+ * rows of Kafka's partitions on the move (`rebalance`) and of its transactions (`transactions`) too; `--write` keeps the results of the
  * rows that were run, beside those of others from before, and puts the table into the README. A broker that cannot be started is a failure, unless it is left out by name.
  *
  * @module
@@ -10,6 +11,8 @@ import { openHost } from "../services/host.ts";
 import { brokerOf, brokers } from "./brokers.ts";
 import { badMessages, brokerKilled, comingAndGoing, effectsOnce, type Given, networkBroken, type RowResult, workersKilled } from "./rows.ts";
 import { readersWait } from "./idle-row.ts";
+import { partitionsOnTheMove } from "./kafka-rebalance.ts";
+import { inTransactions } from "./kafka-transactions.ts";
 import { type BrokerResult, line, writeTable } from "./table.ts";
 
 const option = (name: string): string | undefined => process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -31,9 +34,13 @@ const rows: Readonly<Record<string, Row>> = {
   network: networkBroken,
   messages: badMessages,
   stop: comingAndGoing,
+  rebalance: partitionsOnTheMove,
+  transactions: inTransactions,
 };
 /** What waits most of the time is played beside what works. The broker dies, and workers are timed, with nothing beside. */
 const acts: readonly (readonly (readonly string[])[])[] = [[["kill", "effects"], ["idle"]], [["broker"]], [["network"], ["messages"]], [["stop"]]];
+/** Of one broker, and too long for every day. */
+const long = process.argv.includes("--long") ? [[["rebalance"]], [["transactions"]]] : [];
 const isWanted = (name: string): boolean => (option("rows") ?? name).split(",").includes(name);
 const host = openHost();
 const results: BrokerResult[] = [];
@@ -51,7 +58,7 @@ try {
       console.log(`${name}: ${server.from}; ${broker.durability}`);
       const done: RowResult[] = [];
       const given: Given = { broker, server, host, messages };
-      for (const act of acts) {
+      for (const act of broker.service === "kafka" ? [...acts, ...long] : acts) {
         if (act === acts.at(-2)) (next = chosen[index + 1]?.start(host))?.catch(() => {}); // whoever waits for it hears
         const lanes = act.map(async (lane) => {
           for (const row of lane.filter(isWanted)) {

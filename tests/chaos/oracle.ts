@@ -53,6 +53,11 @@ export class Oracle {
     return this.written.size;
   }
 
+  /** Messages in the order in which each was first written. */
+  get firsts(): readonly number[] {
+    return [...this.written.keys()];
+  }
+
   get left(): number {
     return this.missing.size;
   }

@@ -12,6 +12,11 @@ export type Kind = "plain" | "poison" | "slow" | "stuck" | "large";
 const size = 100;
 const largeSize = 900_000;
 
+/** Different ordering keys. */
+export const keys = 64;
+/** The ordering key of message `id`. */
+export const keyOf = (id: number): string => `k${id % keys}`;
+
 /** The parts of message `id`. */
 export function payload(id: number, kind: Kind = "plain"): Part[] {
   return [text(`${id} ${kind} ${filler(id, kind === "large" ? largeSize : size)}`)];

@@ -42,7 +42,7 @@ export interface Given {
   readonly messages: number;
 }
 
-function result(row: string, messages: number, played: Played, explained: string, complaints: readonly string[] = []): RowResult {
+export function result(row: string, messages: number, played: Played, explained: string, complaints: readonly string[] = []): RowResult {
   const { lost, duplicates, wrong, seconds } = played;
   const bad = [...(lost > 0 ? [`${lost} lost`] : []), ...(wrong > 0 ? [`${wrong} that nobody sent`] : [])];
   return { row, messages, lost, duplicates, explained, seconds, complaints: [...bad, ...played.complaints, ...complaints] };

@@ -9,7 +9,7 @@ import { Crew } from "./crew.ts";
 import type { WorkerSettings } from "./messages.ts";
 import { type Account, Oracle } from "./oracle.ts";
 import type { Kind } from "./payload.ts";
-import { sendAll } from "./senders.ts";
+import { sendAll, sendInOrder } from "./senders.ts";
 
 /** Milliseconds without anything written after which what is missing is lost. */
 const patienceMs = 60_000;
@@ -29,6 +29,8 @@ export interface Scene {
   /** Messages that are never written, since they are bad. */
   readonly unwritten?: number;
   readonly settings?: Partial<WorkerSettings>;
+  /** Of one key, messages are sent one after the other. */
+  readonly inOrder?: boolean;
 }
 
 /** What can be done while a scene is played. */
@@ -52,7 +54,7 @@ export interface Played extends Account {
 export const maxInFlight = 100;
 
 /** Plays a scene. */
-export async function play({ broker, url, messages, kindOf, ahead, unwritten = 0, settings }: Scene, during: (stage: Stage) => Promise<void>): Promise<Played> {
+export async function play({ broker, url, messages, kindOf, ahead, unwritten = 0, settings, inOrder = false }: Scene, during: (stage: Stage) => Promise<void>): Promise<Played> {
   const name = `chaos-${randomUUID().slice(0, 8)}`;
   await broker.setup(url, name);
   const oracle = new Oracle();
@@ -70,7 +72,9 @@ export async function play({ broker, url, messages, kindOf, ahead, unwritten = 0
   const reached = (share: number): Promise<void> => until(() => oracle.done >= (messages - unwritten) * share);
   try {
     await Promise.all(Array.from({ length: workers }, () => crew.hire()));
-    await Promise.all([sendAll(oracle, () => broker.queue(url, name), { first: 0, count: messages, kindOf, ahead }), during({ crew, oracle, name, reached })]);
+    const open = () => broker.queue(url, name);
+    const sending = inOrder ? sendInOrder(oracle, open, messages) : sendAll(oracle, open, { first: 0, count: messages, kindOf, ahead });
+    await Promise.all([sending, during({ crew, oracle, name, reached })]);
     await until(() => oracle.left <= unwritten);
     const seconds = (performance.now() - start) / 1_000;
     const account = oracle.account();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Queue } from "../../src/index.ts";
-import { type Kind, payload } from "./payload.ts";
+import { type Kind, keyOf, payload } from "./payload.ts";
 import type { Oracle } from "./oracle.ts";
 
 const senders = 10;
@@ -44,10 +44,30 @@ export async function sendAll(oracle: Oracle, open: () => Queue, { first, count,
   );
 }
 
+/** The same, for messages that are to be in order: of each key one is sent when the one before is confirmed. */
+export async function sendInOrder(oracle: Oracle, open: () => Queue, count: number): Promise<void> {
+  const lanes = Map.groupBy(Array.from({ length: count }, (_, id) => id), keyOf);
+  const shares = Map.groupBy([...lanes.values()].map((ids, lane) => ({ ids, sender: lane % senders })), ({ sender }) => sender);
+  await Promise.all(
+    [...shares.values()].map(async (share) => {
+      await using queue = open();
+      await Promise.all(
+        share.map(async ({ ids }) => {
+          for (const id of ids) {
+            oracle.begins(id);
+            await confirmed(queue, id, "plain");
+            oracle.owes(id);
+          }
+        }),
+      );
+    }),
+  );
+}
+
 async function confirmed(queue: Queue, id: number, kind: Kind): Promise<void> {
   for (;;) {
     try {
-      await queue.send(payload(id, kind), { id: `m-${id}`, ...(queue.lacks.keys === undefined ? { key: `k${id % 64}` } : {}) });
+      await queue.send(payload(id, kind), { id: `m-${id}`, ...(queue.lacks.keys === undefined ? { key: keyOf(id) } : {}) });
       return;
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 100)); // the broker may be dead just now

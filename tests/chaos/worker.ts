@@ -3,14 +3,15 @@
  *
  * @module
  */
+import { kafkaSink } from "../../src/adapters/kafka/index.ts";
 import { postgres } from "../../src/adapters/postgres/index.ts";
 import { consume, each, type Part, type SinkLike, sqlSink } from "../../src/index.ts";
 import { brokerOf } from "./brokers.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./messages.ts";
-import { readPayload } from "./payload.ts";
+import { keyOf, readPayload } from "./payload.ts";
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as WorkerSettings;
-const { broker, url, name, deadName, concurrency, maxInFlight, workMs, slowMs, deliveryTimeoutMs, effectsUrl } = settings;
+const { broker, url, name, deadName, concurrency, maxInFlight, workMs, slowMs, deliveryTimeoutMs, effectsUrl, byKey, transactions, seat } = settings;
 const { queue: open } = brokerOf(broker);
 const queue = open(url, name);
 const dead = deadName === undefined ? undefined : open(url, deadName);
@@ -46,14 +47,31 @@ const work = each(async (part: Part, { signal }) => {
     await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
   }
   return part;
-});
+}, transactions === undefined ? {} : { concurrency: 50 });
 /** A stuck message hangs once in each process. */
 const seenStuck = new Set<number>();
 
 /** Rows that are there once, whoever was killed when; a message that was sent again under its id is the same one. */
 const effects = effectsUrl === undefined ? undefined : postgres({ connectionString: effectsUrl });
+const inTransactions =
+  transactions === undefined
+    ? undefined
+    : kafkaSink(queue, { topic: transactions.topic, transactionalId: `${name}-${seat}`, key: (part) => keyOf(readPayload([part])?.id ?? -1) });
 const sink: SinkLike =
-  effects === undefined
+  inTransactions !== undefined
+    ? {
+        ...inTransactions,
+        atomic: (delivery, writes, deliveries) =>
+          inTransactions.atomic(
+            delivery,
+            async (target) => {
+              await writes(target);
+              say({ kind: "commits" });
+            },
+            deliveries,
+          ),
+      }
+    : effects === undefined
     ? (part) => write(readPayload([part])?.id)
     : sqlSink(effects, {
         inbox: "effects_inbox",
@@ -74,6 +92,8 @@ const worker = consume(queue, work, sink, {
   errorBudget: false,
   deliveryTimeoutMs,
   ...(dead === undefined ? {} : { deadLetter: dead }),
+  ...(byKey === true ? { ordering: "key" } : {}),
+  ...(transactions === undefined ? {} : { ordering: "strict", concurrency: 1, batch: { count: transactions.count, maxWaitMs: 200 } }),
   onEvent: ({ kind }) => void (kind === "lost" && (lost += 1)),
 });
 let lost = 0;
@@ -88,6 +108,7 @@ process.on("message", (message: ToWorker) => {
     void worker.stop({ deadlineMs: message.deadlineMs }).then(async (result) => {
       say({ kind: "stopped", ms: performance.now() - start, ...result });
       clearInterval(watch);
+      await inTransactions?.close();
       await queue.close();
       await dead?.close();
       await effects?.close();
