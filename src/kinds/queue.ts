@@ -107,7 +107,9 @@ export type QueueEvent =
       readonly queue: string;
       /** Milliseconds from when the reading noticed it until it had the server again. */
       readonly awayMs: number;
-    };
+    }
+  /** A message of a log is not settled for so many milliseconds, and holds up all behind it; told again as long as that lasts. */
+  | { readonly kind: "stuck"; readonly queue: string; readonly id: string; readonly forMs: number };
 
 /** What `open` is told. */
 export interface QueueOpenOptions {

@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { kafka, kafkaSink } from "../../src/adapters/kafka/index.ts";
 import { Partition } from "../../src/adapters/kafka/partition.ts";
 import { type Fetched, recordsIn } from "../../src/adapters/kafka/records.ts";
+import { watchStuck } from "../../src/adapters/kafka/stuck.ts";
 import { type SinkContext, text } from "../../src/index.ts";
-import { fakeClock } from "../../src/testing/clock.ts";
+import { type FakeClock, fakeClock } from "../../src/testing/clock.ts";
 
 type Batch = NonNullable<Fetched["records"]>[number];
 
@@ -98,6 +99,40 @@ describe("a partition", () => {
   });
 });
 
+describe("D7: a message that is not settled", () => {
+  const partitionOf = (index: number, clock: FakeClock): Partition => {
+    const partition = new Partition(index, 0n, false, clock);
+    partition.add(recordsIn({ records: [batch(0n, 3)], abortedTransactions: null }, 0n).records, 3n);
+    return partition;
+  };
+
+  test("is told of when it is the oldest of its partition for so long, and again as long as it is; one that is given back too", async () => {
+    const clock = fakeClock();
+    const [held, moving, idle] = [partitionOf(0, clock), partitionOf(1, clock), partitionOf(2, clock)];
+    const told: (readonly [number, bigint, number])[] = [];
+    const cancel = watchStuck({ clock, maxStuckMs: 800, partitions: () => [held, moving, idle], tell: (...each) => told.push(each) });
+    const first = held.take();
+    held.take();
+    if (first === undefined) throw new Error("a message");
+    moving.take();
+    moving.take();
+    await clock.advance(600);
+    moving.settle(0n);
+    held.settle(1n); // not the oldest
+    held.giveBack(first, 10_000, true);
+    await clock.advance(200);
+    expect(told).toEqual([]);
+    await clock.advance(100); // it was first seen at the first look
+    expect(told).toEqual([[0, 0n, 800]]);
+    await clock.advance(800);
+    expect(told.filter(([index]) => index === 0)).toEqual([[0, 0n, 800], [0, 0n, 1_600]]);
+    expect(told.filter(([index]) => index !== 0)).toEqual([[1, 1n, 800]]);
+    cancel();
+    await clock.advance(10_000);
+    expect(told.length).toBe(3);
+  });
+});
+
 describe("options", () => {
   test.each<[string, object]>([
     ["brokers", { brokers: "" }],
@@ -115,6 +150,7 @@ describe("options", () => {
     ["whenGone", { whenGone: "latest" }],
     ["sessionMs", { sessionMs: 999 }],
     ["heartbeatMs", { sessionMs: 6_000, heartbeatMs: 2_001 }],
+    ["maxStuckMs", { maxStuckMs: 0 }],
     ["connectMs", { connectMs: 0 }],
     ["timeoutMs", { timeoutMs: 1.5 }],
     ["fetchBytes", { fetchBytes: 0 }],

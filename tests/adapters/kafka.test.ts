@@ -171,6 +171,19 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       expect(seen).toEqual([["k1", 1], ["l1", 1], ["k1", 2], ["k2", 1]]);
     });
 
+    test("tells a worker of a message that it does not get done with, D7", async () => {
+      await using queue = await open({ maxStuckMs: 100 });
+      const { id } = await queue.send([text("a")]);
+      const stuck: unknown[] = [];
+      const failing = each(() => {
+        throw new TypeError("always");
+      });
+      const worker = consume(queue, failing, undefined, { baseMs: 1, maxMs: 10, onEvent: (event) => void (event.kind === "stuck" && stuck.push(event)) });
+      await until(() => stuck.length > 1);
+      await worker.stop();
+      expect(stuck[0]).toEqual({ kind: "stuck", queue: queue.name, id, forMs: expect.any(Number) as number });
+    });
+
     test("gives half of its partitions to another: what is out may be settled meanwhile, the rest is lost and comes there", async () => {
       const topic = await topicOf(4);
       await using queue = await open({ topic, sessionMs: 5_000, format: plain });

@@ -16,6 +16,7 @@ import { checked, type KafkaOptions, service } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { headersOf } from "./records.ts";
 import { sender } from "./sender.ts";
+import { watchStuck } from "./stuck.ts";
 
 export type { KafkaOptions, KafkaSasl, KafkaSecret, KafkaTls } from "./options.ts";
 export { kafkaSink } from "./sink.ts";
@@ -27,6 +28,8 @@ export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
  *
  * What was given back comes again from memory, after its delay, and holds up its partition until then: a log takes nothing back. When a
  * partition goes to another reader, what is out of it may still be settled for half of `sessionMs`; then it is lost, and comes there.
+ * One that is not settled for `maxStuckMs` is told of, by an event `stuck`: a worker gives up an attempt after its `deliveryTimeoutMs`, but
+ * without dead letters it tries again for ever, and all behind it waits.
  * Messages of one key lie in one partition, where Kafka's own client would put them. A reading survives brokers that go and
  * come back.
  *
@@ -68,6 +71,13 @@ export function kafka(options: KafkaOptions): Queue {
     const reader = new Reader(settings, load, opening);
     readers.add(reader);
     let drained = false;
+    const unwatch = watchStuck({
+      clock: settings.clock,
+      maxStuckMs: settings.maxStuckMs,
+      partitions: () => reader.partitions,
+      tell: (partition, offset, forMs) => opening.tell?.({ kind: "stuck", queue: topic, id: `${topic}/${partition}/${offset}`, forMs }),
+    });
+    void reader.over.then(unwatch); // also of a reading that nobody pulls any more
     try {
       for (let delivery = await reader.next(); delivery !== undefined; delivery = await reader.next()) yield delivery;
       drained = true;

@@ -50,6 +50,8 @@ export interface KafkaOptions {
   readonly sessionMs?: number;
   /** Milliseconds between signs of life, a third of `sessionMs` at most: so soon a reader hears of others. @default a tenth of `sessionMs` */
   readonly heartbeatMs?: number;
+  /** Milliseconds after which it is told that a message is not settled (event `stuck`): nothing behind it is committed. @default 300_000 */
+  readonly maxStuckMs?: number;
   /** Milliseconds to connect to a broker. @default 5_000 */
   readonly connectMs?: number;
   /** Milliseconds for a request. @default 15_000 */
@@ -73,6 +75,7 @@ export interface Settings {
   readonly whenGone: "earliest" | "fail";
   readonly sessionMs: number;
   readonly heartbeatMs: number;
+  readonly maxStuckMs: number;
   readonly connectMs: number;
   readonly timeoutMs: number;
   readonly fetchBytes: number;
@@ -100,6 +103,7 @@ export function checked(options: KafkaOptions): Settings {
     whenGone,
     sessionMs,
     heartbeatMs: wholeNumber(service, "heartbeatMs", options.heartbeatMs ?? Math.ceil(sessionMs / 10), 1, Math.floor(sessionMs / 3)),
+    maxStuckMs: wholeNumber(service, "maxStuckMs", options.maxStuckMs ?? 300_000, 1),
     connectMs: wholeNumber(service, "connectMs", options.connectMs ?? 5_000, 1),
     timeoutMs: wholeNumber(service, "timeoutMs", options.timeoutMs ?? 15_000, 1),
     fetchBytes: wholeNumber(service, "fetchBytes", options.fetchBytes ?? 1_048_576, 1),

@@ -65,6 +65,11 @@ export class Partition {
     return this.leaving ? undefined : this.again[0]?.dueMs;
   }
 
+  /** The oldest message that is handed out and not settled: nothing behind it is committed. */
+  get oldest(): bigint | undefined {
+    return this.mark.oldest;
+  }
+
   add(records: readonly LogRecord[], next: bigint): void {
     this.next = next;
     if (records.length === 0) return;

@@ -57,6 +57,11 @@ export class Reader {
     }
   }
 
+  /** Partitions that are this reader's now. */
+  get partitions(): Iterable<Partition> {
+    return this.session?.partitions.values() ?? [];
+  }
+
   /** The session and the partition that a message is out of. */
   holding(index: number, offset: bigint): { readonly session: Session; readonly partition: Partition } | undefined {
     const { session } = this;
