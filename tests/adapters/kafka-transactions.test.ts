@@ -286,7 +286,10 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
 
     for (const [what, break_, outcome] of [
       ["the answer to its commit is lost is found to be done", () => void (proxy.faults.silent = "down"), "already-applied"],
-      ["its commit is lost is found not to be done", () => void ((proxy.faults.refuse = true), proxy.cut()), "applied"],
+      ["its commit is lost is found not to be done", () => {
+        proxy.faults.refuse = true;
+        proxy.cut();
+      }, "applied"],
     ] as const) {
       test(`of which ${what}, and its effects are there once`, async () => {
         const it = await line(["a"], { brokers: through });
