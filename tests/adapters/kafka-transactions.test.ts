@@ -50,9 +50,13 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
     await host.close();
   }, 120_000);
 
-  const topicOf = async (partitions: number): Promise<string> => {
+  const topicOf = async (partitions: number, configs: { name: string; value: string }[] = []): Promise<string> => {
     const topic = `t-${randomUUID()}`;
-    await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+    await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs });
+    const consumer = new Consumer({ clientId: "test", bootstrapBrokers: [direct], groupId: "none", retries: false });
+    // known before it is led
+    await until(() => consumer.listOffsets({ topics: [topic] }).then(() => true, () => false));
+    await consumer.close();
     return topic;
   };
   const keep = <T extends AsyncDisposable>(it: T): T => {
@@ -182,6 +186,22 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
       expect(await committed(it)).toEqual([40n]);
     });
 
+    test("sets aside what is too large for the topic, also when others that were sent with it have to be sent anew", async () => {
+      const words = Array.from({ length: 8 }, (_, n) => `w${n}`);
+      const it = await line(words);
+      const results = await topicOf(1, [{ name: "max.message.bytes", value: "3000" }]);
+      const letters: string[] = [];
+      const worker = consume(it.queue, each((part) => text(wordOf(part).padEnd(wordOf(part) === "w5" ? 4_000 : 100))), it.sink({ topic: results }), {
+        ordering: "strict",
+        baseMs: 10,
+        batch: { count: 8 },
+        deadLetter: async ({ parts }) => void letters.push(wordOf(parts[0])),
+      });
+      await until(() => worker.counters.acked + worker.counters.deadLettered === 8);
+      await worker.stop();
+      expect([(await contents(results)).map((word) => word.trim()), letters]).toEqual([words.filter((word) => word !== "w5"), ["w5"]]);
+    });
+
     test("gives back a partition in the middle of a transaction: the others are done once, and this one elsewhere", async () => {
       const words = Array.from({ length: 400 }, (_, n) => `w${n}`);
       const it = await line(words, { partitions: 4 });
@@ -201,6 +221,21 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
       await second.stop();
       expect((await contents(it.results)).sort()).toEqual([...words].sort());
       expect(await committed(it, [0, 1, 2, 3])).toEqual([100n, 100n, 100n, 100n]);
+    });
+
+    test("gives up a run that hangs behind outputs that were sent: the next attempt has the effects, once", async () => {
+      const it = await line(["a"]);
+      let attempts = 0;
+      const processor: Processor = async function* (input) {
+        attempts += 1;
+        for await (const part of input) for (const word of large(wordOf(part))) yield text(word);
+        if (attempts === 1) await new Promise(() => {});
+      };
+      const worker = consume(it.queue, processor, it.sink({ transactionMs: 600_000 }), { ordering: "strict", baseMs: 10, deliveryTimeoutMs: 1_500 });
+      await until(() => worker.counters.acked === 1);
+      await worker.stop();
+      expect((await contents(it.results)).map((word) => word[0])).toEqual(["a", "A"]);
+      expect([attempts > 1, await committed(it)]).toEqual([true, [1n]]);
     });
 
     test("whose name another takes is fenced: it stops, and nothing of its transaction is seen", async () => {

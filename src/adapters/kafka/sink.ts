@@ -128,11 +128,11 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
       let waiting: Outgoing[] = [];
       let bytes = 0;
       let signal: AbortSignal | undefined;
+      const begun = async (): Promise<Transaction> => (transaction ??= await all.begin());
       const send = async (): Promise<void> => {
-        transaction ??= await all.begin();
         const messages = waiting;
         [waiting, bytes] = [[], 0];
-        if (messages.length > 0) await transaction.send(messages);
+        if (messages.length > 0) await (await begun()).send(messages);
       };
       const check = (): void => {
         for (const each of deliveries) each.signal.throwIfAborted(); // somebody else's now
@@ -150,16 +150,16 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
             bytes += size;
           },
         });
-        transaction ??= await all.begin();
+        const last = await begun();
         check();
         if (areSettled(held)) return "already-applied"; // by an attempt that was given up too late
         await send();
         const places = placesBehind(who, held);
-        await transaction.commit(held.session.member, places.map(({ partition, place }) => ({ partition: partition.index, place })), check);
+        await last.commit(held.session.member, places.map(({ partition, place }) => ({ partition: partition.index, place })), check);
         for (const { partition, place } of places) if (place > partition.committed) partition.committed = place;
         return "applied";
       } finally {
-        await transaction?.abort(); // unless it has ended
+        await transaction?.abort(); // unless it has ended; as long as it has not, no other begins
       }
     },
     close,

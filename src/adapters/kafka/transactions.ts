@@ -148,7 +148,9 @@ export function transactions(settings: Settings, load: () => Promise<KafkaPackag
         try {
           await patiently(() => begun.send({ messages: placed }));
         } catch (error) {
-          await failed(error);
+          await abort();
+          await discard(client); // it counts what was refused as sent, and the broker would miss it
+          throw toError(error);
         }
       },
       async commit(member, marks, check) {
