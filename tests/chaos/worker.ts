@@ -41,7 +41,9 @@ function write(id: number | undefined): Promise<void> {
 const work = each(async (part: Part, { signal }) => {
   const read = readPayload([part]);
   if (read?.kind === "poison") JSON.parse("{"); // as a stage that cannot take it
-  await new Promise((resolve) => setTimeout(resolve, read?.kind === "slow" ? slowMs : workMs));
+  // where an order is to be kept, what comes later is often done sooner
+  const ms = read?.kind === "slow" ? slowMs : byKey === true ? 2 * workMs * Math.random() : workMs;
+  await new Promise((resolve) => setTimeout(resolve, ms));
   if (read?.kind === "stuck" && !seenStuck.has(read.id)) {
     seenStuck.add(read.id);
     await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
