@@ -29,6 +29,12 @@ export class Watermark {
     return this.offsets[this.first];
   }
 
+  /** Is it handed out, and not settled? */
+  has(offset: bigint): boolean {
+    const at = this.placeOf(offset);
+    return at !== undefined && this.settled[at] === false;
+  }
+
   /** A message is handed out. Throws `bad_response` for an offset that is not behind the last. */
   begin(offset: bigint): void {
     if (this.last !== undefined && offset <= this.last) throw new MillraceError("bad_response", `watermark: offset ${offset} comes after ${this.last}`);

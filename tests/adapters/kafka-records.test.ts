@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { kafka, kafkaSink } from "../../src/adapters/kafka/index.ts";
-import { Partition } from "../../src/adapters/kafka/partition.ts";
+import { type Out, Partition } from "../../src/adapters/kafka/partition.ts";
 import { type Fetched, recordsIn } from "../../src/adapters/kafka/records.ts";
 import { watchStuck } from "../../src/adapters/kafka/stuck.ts";
 import { type SinkContext, text } from "../../src/index.ts";
@@ -50,6 +50,12 @@ describe("what a fetch brings", () => {
   });
 });
 
+const taken = (partition: Partition): Out => {
+  const out = partition.take();
+  if (out === undefined) throw new Error("needs a message");
+  return out;
+};
+
 describe("a partition", () => {
   const filled = (count: number): Partition => {
     const partition = new Partition(0, 0n, false, fakeClock());
@@ -59,10 +65,10 @@ describe("a partition", () => {
 
   test("hands out no more than a thousand messages beyond the one that is not settled", () => {
     const partition = filled(1_200);
-    for (let n = 0; n < 1_000; n += 1) partition.take();
-    for (let n = 1n; n < 1_000n; n += 1n) partition.settle(n);
+    const [first, ...others] = Array.from({ length: 1_000 }, () => taken(partition));
+    for (const out of others) partition.settle(out);
     expect([partition.take(), partition.place]).toEqual([undefined, 0n]);
-    partition.settle(0n);
+    if (first !== undefined) partition.settle(first);
     expect([partition.take()?.record.offset, partition.place]).toEqual([1_000n, 1_000n]);
   });
 
@@ -76,10 +82,9 @@ describe("a partition", () => {
 
   test("knows the place behind messages only where all before them are settled or among them, given back or out", () => {
     const partition = filled(4);
-    const [a, b] = [partition.take(), partition.take(), partition.take()];
-    if (a === undefined || b === undefined) throw new Error("two messages");
+    const [a, b] = [taken(partition), taken(partition), taken(partition)];
     expect([partition.placeBehind(new Set([0n, 1n])), partition.placeBehind(new Set([0n, 2n])), partition.placeBehind(new Set([2n]))]).toEqual([2n, undefined, undefined]);
-    partition.settle(0n);
+    partition.settle(a);
     partition.giveBack(b, 0, true);
     expect([partition.placeBehind(new Set([2n])), partition.placeBehind(new Set([2n, 1n]))]).toEqual([undefined, 3n]);
   });
@@ -88,8 +93,7 @@ describe("a partition", () => {
     const clock = fakeClock();
     const partition = new Partition(0, 0n, false, clock);
     partition.add(recordsIn({ records: [batch(0n, 3)], abortedTransactions: null }, 0n).records, 3n);
-    const [a, b] = [partition.take(), partition.take()];
-    if (a === undefined || b === undefined) throw new Error("two messages");
+    const [a, b] = [taken(partition), taken(partition)];
     partition.giveBack(b, 0, false);
     partition.giveBack(a, 50, true);
     expect([partition.take(), partition.dueMs]).toEqual([undefined, clock.now() + 50]);
@@ -111,14 +115,12 @@ describe("D7: a message that is not settled", () => {
     const [held, moving, idle] = [partitionOf(0, clock), partitionOf(1, clock), partitionOf(2, clock)];
     const told: (readonly [number, bigint, number])[] = [];
     const cancel = watchStuck({ clock, maxStuckMs: 800, partitions: () => [held, moving, idle], tell: (...each) => told.push(each) });
-    const first = held.take();
-    held.take();
-    if (first === undefined) throw new Error("a message");
-    moving.take();
+    const [first, second] = [taken(held), taken(held)];
+    const moves = taken(moving);
     moving.take();
     await clock.advance(600);
-    moving.settle(0n);
-    held.settle(1n); // not the oldest
+    moving.settle(moves);
+    held.settle(second); // not the oldest
     held.giveBack(first, 10_000, true);
     await clock.advance(200);
     expect(told).toEqual([]);

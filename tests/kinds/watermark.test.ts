@@ -9,6 +9,7 @@ describe("D7: the place to which a log may be committed", () => {
     const mark = new Watermark();
     for (const offset of [5n, 6n, 9n]) mark.begin(offset); // 7 and 8 were compacted away
     expect([mark.settle(6n), mark.settle(9n), mark.size, mark.oldest]).toEqual([undefined, undefined, 3, 5n]);
+    expect([5n, 6n, 7n, 9n, 10n].map((offset) => mark.has(offset))).toEqual([true, false, false, false, false]);
     expect([mark.settle(5n), mark.size, mark.oldest]).toEqual([10n, 0, undefined]);
     expect([mark.settle(5n), mark.settle(7n)]).toEqual([undefined, undefined]);
   });

@@ -12,7 +12,7 @@ import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions 
 import { heard } from "../../wire/heard.ts";
 import { kafkaPackage } from "./client.ts";
 import { keepInside } from "./held.ts";
-import { checked, type KafkaOptions, service } from "./options.ts";
+import { checked, type KafkaOptions, lacks, service } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { headersOf } from "./records.ts";
 import { sender } from "./sender.ts";
@@ -49,13 +49,7 @@ export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
 export function kafka(options: KafkaOptions): Queue {
   const settings = checked(options);
   const { topic, format, group } = settings;
-  const declared: Pick<Queue, "service" | "lacks"> = {
-    service,
-    lacks: {
-      delay: "a log is read in its order",
-      attempts: "Kafka does not count deliveries; those after a crash begin at 1 again",
-    },
-  };
+  const declared: Pick<Queue, "service" | "lacks"> = { service, lacks };
   const { get: load } = kafkaPackage();
   const sending = sender(settings, load);
   const readers = new Set<Reader>();

@@ -8,8 +8,15 @@ import { systemClock } from "../../core/clock.ts";
 import { invalidOption, MillraceError, wholeNumber } from "../../core/errors.ts";
 import { envelope, type MessageFormat } from "../../kinds/envelope.ts";
 import { type Redact, redaction } from "../../wire/redact.ts";
+import type { Queue } from "../../kinds/queue.ts";
 
 export const service = "kafka";
+
+/** What a log cannot do. */
+export const lacks: Queue["lacks"] = {
+  delay: "a log is read in its order",
+  attempts: "Kafka does not count deliveries; those after a crash begin at 1 again",
+};
 
 /** Text, or what gives it for each connection. */
 export type KafkaSecret = string | (() => string | Promise<string>);

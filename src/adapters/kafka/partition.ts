@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
+import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import { Watermark } from "../../kinds/watermark.ts";
 import type { LogRecord } from "./records.ts";
 
@@ -13,10 +14,18 @@ const maxUnresolved = 1_000;
 const lowWater = 500;
 
 /** A message that is out. */
-export interface Out {
+export class Out {
   readonly record: LogRecord;
   readonly attempt: number;
-  readonly lost: AbortController;
+  readonly partition: Partition;
+  readonly lost: AbortController = new AbortController();
+  node: ListNode<Out> | undefined = undefined;
+
+  constructor(record: LogRecord, attempt: number, partition: Partition) {
+    this.record = record;
+    this.attempt = attempt;
+    this.partition = partition;
+  }
 }
 
 /** A message that was given back. */
@@ -39,7 +48,7 @@ export class Partition {
   leaving: boolean;
   /** It is another's now. */
   lost = false;
-  readonly out: Map<bigint, Out> = new Map();
+  readonly out: LinkedList<Out> = new LinkedList();
   private readonly clock: Clock;
   private readonly mark = new Watermark();
   private fetched: readonly LogRecord[] = [];
@@ -70,6 +79,11 @@ export class Partition {
     return this.mark.oldest;
   }
 
+  /** Is it handed out, and not settled? */
+  holds(offset: bigint): boolean {
+    return this.mark.has(offset);
+  }
+
   add(records: readonly LogRecord[], next: bigint): void {
     this.next = next;
     if (records.length === 0) return;
@@ -94,21 +108,22 @@ export class Partition {
   }
 
   /** A message that is out is done with. */
-  settle(offset: bigint): void {
-    this.out.delete(offset);
-    this.place = this.mark.settle(offset) ?? this.place;
+  settle(out: Out): void {
+    this.release(out);
+    this.place = this.mark.settle(out.record.offset) ?? this.place;
   }
 
   /** The place behind these messages, were they settled; undefined where one before them is not, and is none of them. */
   placeBehind(offsets: ReadonlySet<bigint>): bigint | undefined {
     const last = [...offsets].reduce((a, b) => (a > b ? a : b));
-    const open = [...this.out.keys(), ...this.again.map(({ record }) => record.offset)];
+    const open = [...Array.from(this.out, ({ record }) => record.offset), ...this.again.map(({ record }) => record.offset)];
     return open.some((offset) => offset < last && !offsets.has(offset)) ? undefined : last + 1n;
   }
 
   /** A message that is out comes again, before all that follow it. */
-  giveBack({ record, attempt }: Out, delayMs: number, counted: boolean): void {
-    this.out.delete(record.offset);
+  giveBack(out: Out, delayMs: number, counted: boolean): void {
+    this.release(out);
+    const { record, attempt } = out;
     const again = { record, attempt: counted ? attempt : attempt - 1, dueMs: this.clock.now() + delayMs };
     this.again = [...this.again, again].sort((a, b) => Number(a.record.offset - b.record.offset));
   }
@@ -118,14 +133,18 @@ export class Partition {
     this.lost = true;
     this.fetched = [];
     this.again = [];
-    const out = [...this.out.values()];
+    const out = [...this.out];
     this.out.clear();
     for (const { lost } of out) lost.abort(why);
   }
 
   private hand(record: LogRecord, attempt: number): Out {
-    const out = { record, attempt, lost: new AbortController() };
-    this.out.set(record.offset, out);
+    const out = new Out(record, attempt, this);
+    out.node = this.out.push(out);
     return out;
+  }
+
+  private release({ node }: Out): void {
+    if (node !== undefined) this.out.delete(node);
   }
 }

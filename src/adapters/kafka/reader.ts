@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { MillraceError, wholeNumber } from "../../core/errors.ts";
-import { readMessage } from "../../kinds/envelope.ts";
-import { type Delivery, type QueueOpenOptions, settleOnce } from "../../kinds/queue.ts";
+import { MillraceError } from "../../core/errors.ts";
+import type { Hands } from "../../kinds/hand-out.ts";
+import type { Delivery, QueueOpenOptions } from "../../kinds/queue.ts";
 import type { KafkaPackage } from "./client.ts";
 import { lostError } from "./commits.ts";
+import { deliver } from "./delivery.ts";
 import { backoffMs, toKafkaError } from "./errors.ts";
-import { service, type Settings } from "./options.ts";
+import { lacks, service, type Settings } from "./options.ts";
 import type { Out, Partition } from "./partition.ts";
-import { keyIn, toldBy } from "./records.ts";
 import { Session } from "./session.ts";
 
 /** What its end is, when it is no failure. */
@@ -66,7 +66,7 @@ export class Reader {
   holding(index: number, offset: bigint): { readonly session: Session; readonly partition: Partition } | undefined {
     const { session } = this;
     const partition = session?.partitions.get(index);
-    return session !== undefined && partition?.out.has(offset) === true ? { session, partition } : undefined;
+    return session !== undefined && partition?.holds(offset) === true ? { session, partition } : undefined;
   }
 
   /** Leaves the group; what is out is lost. Resolves when all connections are closed; twice is once. */
@@ -93,9 +93,39 @@ export class Reader {
 
   /** After a drain, the last that is settled is the end: others get the partitions. */
   private settled(): void {
+    if (this.end !== "drained") return;
     const { session } = this;
     const idle = session === undefined || [...session.partitions.values()].every((partition) => partition.out.size === 0 && !session.commits.pending(partition));
-    if (this.end === "drained" && idle) void this.leave(lostError(this.settings.topic));
+    if (idle) void this.leave(lostError(this.settings.topic));
+  }
+
+  private readonly hands: Hands<Out> = {
+    service,
+    lacks,
+    ack: async (out) => {
+      const { partition, record: { offset } } = out;
+      const { session } = this;
+      this.check(out);
+      partition.settle(out);
+      this.wake();
+      // a message before it may be unsettled: then that one's commit is this one's too
+      if (partition.place > offset) await session?.commits.confirm(partition);
+      this.settled();
+      session?.pump();
+    },
+    nack: (out, { delayMs, counted }) => {
+      this.check(out);
+      out.partition.giveBack(out, delayMs, counted);
+      this.settled();
+      this.session?.pump();
+      this.wake();
+    },
+  };
+
+  private check({ partition, record }: Out): void {
+    if (!partition.lost) return;
+    const { topic } = this.settings;
+    throw new MillraceError("closed", `${service}: delivery ${topic}/${partition.index}/${record.offset} is this reader's no more`, { service });
   }
 
   /** Session after session, until it is left or something cannot be helped. */
@@ -165,7 +195,7 @@ export class Reader {
       if (partition === undefined || message === undefined) continue;
       this.turn = (this.turn + n + 1) % partitions.length;
       if (partition.wants) session.pump();
-      return this.deliver(session, partition, message);
+      return deliver(this.settings, this.hands, message);
     }
     return undefined;
   }
@@ -183,59 +213,4 @@ export class Reader {
       };
     });
   }
-
-  private deliver(session: Session, partition: Partition, out: Out): Delivery {
-    const { topic } = this.settings;
-    const { record, attempt, lost } = out;
-    const id = `${topic}/${partition.index}/${record.offset}`;
-    const once = settleOnce(service, id);
-    const ours = (): void => {
-      if (partition.lost) throw new MillraceError("closed", `${service}: delivery ${id} is this reader's no more`, { service });
-    };
-    const key = keyIn(record);
-    return {
-      ...this.read(out),
-      id,
-      attempt,
-      ...(key === undefined ? {} : { key }),
-      signal: lost.signal,
-      ack: () =>
-        once(async () => {
-          ours();
-          partition.settle(record.offset);
-          this.wake();
-          // a message before it may be unsettled: then that one's commit is this one's too
-          if (partition.place > record.offset) await session.commits.confirm(partition);
-          this.settled();
-          session.pump();
-        }),
-      nack: async ({ delayMs = 0, counted = true } = {}) => {
-        wholeNumber(`${service}: nack`, "delayMs", delayMs, 0);
-        await once(() => {
-          ours();
-          partition.giveBack(out, delayMs, counted);
-          this.settled();
-          session.pump();
-          this.wake();
-        });
-      },
-    };
-  }
-
-  /** What stands in a record. */
-  private read({ record }: Out): Pick<Delivery, "parts" | "headers"> & Partial<Delivery> {
-    const { format, topic } = this.settings;
-    if (record.magic !== undefined) {
-      const unreadable = new MillraceError("invalid_input", `${service}: a message of ${topic} has version ${record.magic} of the format of logs, known is 2`);
-      return { parts: [], headers: {}, unreadable };
-    }
-    if (record.value === null) return { parts: [], ...named(toldBy(record)) }; // a tombstone
-    const message = readMessage(service, format, record.value);
-    return { ...message, ...named(message.headers === undefined ? { ...toldBy(record), ...message } : message) };
-  }
-}
-
-/** A delivery's message has another name for its id than the delivery. */
-function named({ id, headers, ...told }: ReturnType<typeof toldBy>): Pick<Delivery, "headers"> & Partial<Delivery> {
-  return { ...told, headers: headers ?? {}, ...(id === undefined ? {} : { messageId: id }) };
 }
