@@ -56,6 +56,19 @@ describe.skipIf(server.skip !== undefined)(titled("effects in Postgres", server)
     await database.query("truncate effects");
   });
 
+  test("sqlSink: setup makes the schema that is named, and none otherwise; twice is fine", async () => {
+    const schemas = async (): Promise<unknown[]> => (await database.query("select nspname from pg_namespace where nspname !~ '^pg_' order by 1")).map(({ nspname }) => nspname);
+    const before = await schemas();
+    await sinkOf("plain_inbox").setup();
+    expect(await schemas()).toEqual(before);
+    const sink = sqlSink(sql, { inbox: "inbox", schema: "own_schema", write: async () => {} });
+    await sink.setup();
+    await sink.setup();
+    expect((await schemas()).filter((it) => !before.includes(it))).toEqual(["own_schema"]);
+    expect(await sink.atomic(await delivery(), async () => {})).toBe("applied");
+    expect(await database.query("select id from own_schema.inbox")).toEqual([{ id: "q/1" }]);
+  });
+
   test("sqlSink: a delivery that was lost meanwhile has no effect", async () => {
     const sink = sinkOf("lost");
     await sink.setup();
