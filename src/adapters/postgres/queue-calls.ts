@@ -16,6 +16,9 @@ const callMs = 8_000;
 /** Before a call is made again: a random time from the half of this on, twice as long each time. */
 const backoffMs = { first: 300, most: 3_000 } as const;
 
+/** Milliseconds that a lease which is over waits, at most, until it is looked for, while other messages wait. */
+const endedMs = 1_000;
+
 /** A message that was claimed. */
 export interface Claimed {
   readonly id: string;
@@ -97,11 +100,12 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
     return new MillraceError("interrupted", `${service}: ${what}: the connection was lost, and nobody knows whether it was done`, { service, cause: error });
   };
 
-  /** The last claim brought messages, none with a key. */
-  let plain = false;
-  const claimAny = async (values: readonly unknown[]): Promise<readonly PostgresRow[]> => {
-    const rows = await call("claim", statements.claim, values);
-    plain = rows.length > 0 && rows.every(({ key }) => key === null);
+  /** Until then, unless fewer messages wait than are wanted, those that wait are enough to look at. */
+  let plainUntilMs = -Infinity;
+  const claimAny = async (holder: string, leaseMs: number, most: number): Promise<readonly PostgresRow[]> => {
+    const rows = await call("claim", statements.claim, [holder, leaseMs, most]);
+    const isBacklog = rows.length === most && rows.every(({ key }) => key === null);
+    plainUntilMs = isBacklog ? systemClock.now() + Math.min(endedMs, leaseMs / 4) : -Infinity;
     return rows;
   };
 
@@ -114,9 +118,9 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
       return added.map(({ id }) => String(id));
     },
     async claim(holder, leaseMs, most) {
-      const values = [holder, leaseMs, most];
-      const rows = plain ? await call("claim", statements.claimPlain, values) : [];
-      return (rows.length > 0 ? rows : await claimAny(values)).map(toClaimed);
+      const rows = systemClock.now() < plainUntilMs ? await call("claim", statements.claimPlain, [holder, leaseMs, most]) : [];
+      if (rows.length < most) plainUntilMs = -Infinity;
+      return (rows.length > 0 ? rows : await claimAny(holder, leaseMs, most)).map(toClaimed);
     },
     async next() {
       const [row] = await call("look", statements.next, []);

@@ -107,8 +107,7 @@ export class QueueReader {
       // what is being settled makes room in a moment, for one claim that is worth it
       if (room <= 0 || (soon > 0 && room < maxInFlight / 2)) await this.changed(signal, Infinity);
       else {
-        // half of what may be out, so that it is worked on while the other half is fetched
-        const claimed = this.claim(Math.min(room, Math.ceil(maxInFlight / 2), most));
+        const claimed = this.claim(Math.min(room, most));
         this.claiming = claimed.catch(ignore);
         await heard(claimed, signal);
         if (this.ready.length > 0 || this.failures > 0 || this.woken || over()) continue;

@@ -40,7 +40,7 @@ export interface QueueStatements {
   readonly sendKeyed: string;
   /** Holder, lease in milliseconds, rows at most. */
   readonly claim: string;
-  /** The same where no row has a key: nothing where one has. It is planned in a third of the time. */
+  /** The same for rows that wait, where no row has a key; nothing where one has. It takes the server a third less time. */
   readonly claimPlain: string;
   /** `ms`: milliseconds until a row is due or a lease is over; null where there is none. */
   readonly next: string;
@@ -137,7 +137,7 @@ export function queueStatements(service: string, { schema, table, archive }: Que
       ", (select count(*) from turns) as turn",
     ),
     claim: claim(name, out, over, after),
-    claimPlain: claimPlain(name, over, after),
+    claimPlain: claimPlain(name, after),
     next: `select ceil(extract(epoch from least(
         (select min(due_at) from ${name} where holder is null and due_at > ${now}),
         (select min(lease_until) from ${name} where holder is not null and lease_until > ${now})
@@ -222,24 +222,16 @@ function claim(name: string, out: (row: string) => string, over: (row: string) =
     select id::text as id, message_id, key, body, attempts, epoch from taken order by place, taken.id`;
 }
 
-/** As `claim`, for a table of no keys: whether there are any is asked once, by two indexes that are empty then. */
-function claimPlain(name: string, over: (row: string) => string, after: (milliseconds: string) => string): string {
-  const now = "statement_timestamp()";
-  const most = "limit $3::integer";
+/** As `claim`, for a table of no keys and for rows that wait. Whether there are keys is asked once, by two indexes that are empty then. */
+function claimPlain(name: string, after: (milliseconds: string) => string): string {
   const keyed = (holder: string): string => `exists (select from ${name} where key is not null and holder is ${holder})`;
-  const noKeys = `not ${keyed("null")} and not ${keyed("not null")}`;
-  return `with ended as materialized (
-      select row.id, row.due_at from ${name} as row where ${over("row")} and ${noKeys} order by row.lease_until ${most} for update of row skip locked
-    ),
-    waiting as materialized (
-      select row.id, row.due_at from ${name} as row
-      where row.holder is null and row.due_at <= ${now} and ${noKeys} order by row.due_at, row.id ${most} for update of row skip locked
-    ),
-    found as materialized (select id, due_at from ended union all select id, due_at from waiting order by due_at, id ${most}),
-    taken as (
-      update ${name} as row set holder = $1::uuid, lease_until = ${after("$2::float8")}, attempts = attempts + 1, epoch = epoch + 1
-      from found where row.id = found.id
-      returning row.id, found.due_at as place, row.message_id, row.key, row.body, row.attempts, row.epoch
+  return `with taken as (
+      update ${name} set holder = $1::uuid, lease_until = ${after("$2::float8")}, attempts = attempts + 1, epoch = epoch + 1
+      where id = any (array(
+        select id from ${name} where holder is null and due_at <= statement_timestamp() and not ${keyed("null")} and not ${keyed("not null")}
+        order by due_at, id limit $3::integer for update skip locked
+      ))
+      returning id, due_at, message_id, key, body, attempts, epoch
     )
-    select id::text as id, message_id, key, body, attempts, epoch from taken order by place, taken.id`;
+    select id::text as id, message_id, key, body, attempts, epoch from taken order by due_at, taken.id`;
 }

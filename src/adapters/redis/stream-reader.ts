@@ -78,6 +78,11 @@ export class StreamReader {
     }
   }
 
+  /** Messages that it has. */
+  get size(): number {
+    return this.held.size;
+  }
+
   /** Is it out by this delivery? */
   has(out: Out): boolean {
     return out.node !== undefined && this.held.has(out.node);

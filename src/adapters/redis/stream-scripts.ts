@@ -97,13 +97,19 @@ for _, held in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000, 
 end
 return { gone, '-1', '0', taken }`);
 
-/** Acknowledges what the consumer still has; gives 1 or 0 for each. KEYS: stream. ARGV: group, consumer, ids. */
+/**
+ * Acknowledges what the consumer still has; gives 1 or 0 for each. It is looked for among all that the consumer has, if ARGV[3] says how many
+ * that may be, else one by one. KEYS: stream. ARGV: group, consumer, how many, ids.
+ */
 export const ack: Script = script("ack", `
-local done, mine = {}, {}
-for i = 3, #ARGV do
-  local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1]
-  done[i - 2] = held and 1 or 0
-  if held then mine[#mine + 1] = ARGV[i] end
+local done, mine, held = {}, {}, {}
+if ARGV[3] ~= '0' then
+  for _, entry in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])) do held[entry[1]] = true end
+end
+for i = 4, #ARGV do
+  local has = held[ARGV[i]] or redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1]
+  done[i - 3] = has and 1 or 0
+  if has then mine[#mine + 1] = ARGV[i] end
 end
 if #mine > 0 then redis.call('XACK', KEYS[1], ARGV[1], unpack(mine)) end
 return done`);

@@ -28,7 +28,8 @@ export const postgresBench: QueueBenchOf = {
       visible_at timestamptz not null default now(), claim uuid
     )`);
     await pool.query("create index on bench_by_hand (visible_at, id)");
-    const body = Buffer.from(envelope().write({ id: crypto.randomUUID(), parts: [text(word)], correlationId: crypto.randomUUID(), headers: {}, sentAtMs: Date.now() }));
+    const format = envelope();
+    const body = Buffer.from(format.write({ id: crypto.randomUUID(), parts: [text(word)], correlationId: crypto.randomUUID(), headers: {}, sentAtMs: Date.now() }));
     const take = (value: unknown): Promise<void> => (value === undefined ? Promise.reject(new Error("no message")) : Promise.resolve());
 
     return {
@@ -48,7 +49,7 @@ export const postgresBench: QueueBenchOf = {
              returning id, body, attempts`,
             [claim, inFlight],
           );
-          await Promise.all(rows.map(({ body: read }) => take(JSON.parse(read.toString("utf8")))));
+          await Promise.all(rows.map(({ body: read }) => take(format.read(read).parts[0])));
           const { rowCount } = await pool.query("delete from bench_by_hand where id = any ($1::bigint[]) and claim = $2", [rows.map(({ id }) => id), claim]);
           received += rowCount ?? 0;
         }
