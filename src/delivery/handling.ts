@@ -52,6 +52,9 @@ function isGroup(all: readonly Held[]): all is Group {
 export class Handling {
   readonly door: Door;
   readonly tally: Tally = { acked: 0, nacked: 0, deadLettered: 0, lost: 0 };
+  /** Deliveries that are done with, as soon as the queue has confirmed it. */
+  acking = 0;
+  private readonly changed: () => void;
   private readonly settings: Settings;
   private readonly attempts: Attempts;
   private readonly lanes: Lanes;
@@ -66,6 +69,7 @@ export class Handling {
   constructor(settings: Settings, changed: () => void) {
     const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget, outageMs } = settings;
     this.settings = settings;
+    this.changed = changed;
     const lease = queue.lacks.extend === undefined ? undefined : queue.leaseMs;
     this.attempts = new Attempts({ ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs });
     this.door = new Door({ concurrency, clock, random, changed });
@@ -108,11 +112,15 @@ export class Handling {
         const group = this.left(all);
         if (group === undefined) return;
         const pass = this.door.step() ?? (await this.door.enter());
+        const outcome = await this.attempts.make(group);
+        // the run is over: others need not wait until the queue has confirmed that
+        const early = outcome.kind === "done" && !pass.probe;
+        if (early) this.door.leave(pass);
         let next: Next;
         try {
-          next = await this.judge(group, await this.attempts.make(group), pass);
+          next = await this.judge(group, outcome, pass);
         } finally {
-          this.door.leave(pass);
+          if (!early) this.door.leave(pass);
         }
         if (next.kind === "over") return;
         if (next.kind === "split") {
@@ -263,6 +271,8 @@ export class Handling {
   /** Acknowledges. What the queue does not confirm comes again; there is no more to be done about it. */
   private async confirmed(held: Held, pass: Pass): Promise<boolean> {
     held.settled = true;
+    this.acking += 1;
+    this.changed();
     try {
       await held.delivery.ack();
       this.made.forget(held.delivery);
@@ -270,6 +280,8 @@ export class Handling {
     } catch (error) {
       this.unsettled(held, error, pass);
       return false;
+    } finally {
+      this.acking -= 1;
     }
   }
 

@@ -138,7 +138,8 @@ export class Pulling {
 
   /** May no other delivery be out now? */
   private get full(): boolean {
-    return this.out >= this.settings.maxInFlight || !this.handling.door.mayPull;
+    // what is being acknowledged is in the way of nothing here; the queue itself may wait until it has confirmed it
+    return this.out - this.handling.acking >= this.settings.maxInFlight || !this.handling.door.mayPull;
   }
 
   /** Waits until another delivery may be out. */

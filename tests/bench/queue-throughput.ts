@@ -59,7 +59,11 @@ function workloadsOf(name: string, bench: QueueBench): Throughput["workloads"] {
     {
       title: title("received"),
       gate: `W13 ${name}, received`,
-      variants: [variant(byHand, messages, (count) => bench.receiveByHand(count)), variant("millrace", messages, (count) => bench.receive(count))],
+      variants: [
+        variant(byHand, messages, (count) => bench.receiveByHand(count)),
+        ...(bench.receiveInBatches === undefined ? [] : [variant("a loop that settles a batch with its last message", messages, (count: number) => bench.receiveInBatches?.(count) ?? Promise.resolve(0))]),
+        variant("millrace", messages, (count) => bench.receive(count)),
+      ],
     },
     {
       title: title("sent"),

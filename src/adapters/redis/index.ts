@@ -16,7 +16,7 @@ import { gatheredAcks } from "./acks.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
 import { persistenceOf, type RedisPersistence } from "./persistence.ts";
-import type { Out } from "./reader-options.ts";
+import type { Out } from "./holdings.ts";
 import { type Entry, StreamGroup } from "./stream-group.ts";
 import { StreamReader } from "./stream-reader.ts";
 
@@ -110,10 +110,10 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   };
 
   const handsOf = (reader: StreamReader): Hands<Out> => {
-    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.size));
+    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size));
     const mine = (out: Out): void => {
       if (closing !== undefined) throw closed();
-      if (!reader.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");
+      if (!reader.held.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");
     };
     const settled = (out: Out, had: boolean): void => {
       reader.release(out, had ? undefined : "its lease is over");
@@ -123,7 +123,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       ...declared,
       async ack(out) {
         mine(out);
-        settled(out, await acked(out.entry.id));
+        settled(out, await reader.acknowledges(acked(out.entry.id)));
       },
       async nack(out, { delayMs, counted }) {
         mine(out);

@@ -1,28 +1,12 @@
 /**
- * What a reader of a stream is made of, and what it holds.
+ * What a reader of a stream is made of.
  *
  * @module
  */
 import type { Clock } from "../../core/clock.ts";
-import type { ListNode } from "../../core/linked-list.ts";
 import type { QueueEvent } from "../../kinds/queue.ts";
 import type { Link } from "./link.ts";
-import type { Entry, StreamGroup } from "./stream-group.ts";
-
-/** A message that is out, or fetched to be handed out. */
-export class Out {
-  readonly entry: Entry;
-  readonly controller: AbortController = new AbortController();
-  endsMs: number;
-  handed = false;
-  /** Where it stands among those that are held. */
-  node: ListNode<Out> | undefined = undefined;
-
-  constructor(entry: Entry, endsMs: number) {
-    this.entry = entry;
-    this.endsMs = endsMs;
-  }
-}
+import type { StreamGroup } from "./stream-group.ts";
 
 /** How a reader is made. */
 export interface ReaderOptions {

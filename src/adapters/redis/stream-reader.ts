@@ -5,13 +5,14 @@
  */
 import { ignore } from "../../core/flow.ts";
 import { MillraceError } from "../../core/errors.ts";
-import { LinkedList } from "../../core/linked-list.ts";
 import { service } from "./client.ts";
 import { isGroupGone, isPassing } from "./errors.ts";
 import type { Line } from "./link.ts";
-import { Out, type ReaderOptions } from "./reader-options.ts";
+import { Holdings, type Out } from "./holdings.ts";
+import type { ReaderOptions } from "./reader-options.ts";
 import { consumerPrefix } from "./stream-scripts.ts";
 import type { Entry, Taken } from "./stream-group.ts";
+import { Sweeping } from "./sweeping.ts";
 
 /** Milliseconds a read waits at the server at most: how late the reader sees what others gave back. */
 const maxBlockMs = 1_000;
@@ -22,15 +23,12 @@ const looksPerLease = 20;
 /** Milliseconds before an answer is asked for again, the first time and at most; half of it at random. */
 const baseRetryMs = 300;
 const maxRetryMs = 2_000;
-/** Settled messages, and milliseconds, after which house is kept. */
-const sweepCount = 2_000;
-const sweepMs = 5_000;
 
 /** Reads for one `open`. */
 export class StreamReader {
   /** Unique: nobody else's entries are ever taken for its own. */
   readonly consumer: string = `${consumerPrefix}${crypto.randomUUID()}`;
-  private readonly held = new LinkedList<Out>();
+  readonly held: Holdings;
   private readonly options: ReaderOptions;
   private ready: Out[] = [];
   private fetching: Promise<void> = Promise.resolve();
@@ -52,14 +50,14 @@ export class StreamReader {
   private tookLast = false;
   private blocked = false;
   private okMs: number | undefined;
-  private sweptMs: number;
-  private settledCount = 0;
+  private readonly sweeping: Sweeping;
   private cancelLook: (() => void) | undefined;
   private cancelDue: () => void = ignore;
 
   constructor(options: ReaderOptions) {
     this.options = options;
-    this.sweptMs = options.clock.now();
+    this.held = new Holdings(options.maxInFlight);
+    this.sweeping = new Sweeping(options.clock, () => options.group.sweep());
   }
 
   /** The next message; `undefined` once it is drained. Throws what cannot be helped by waiting, and why it was left. */
@@ -67,39 +65,26 @@ export class StreamReader {
     for (;;) {
       if (this.left?.error !== undefined) throw this.left.error;
       if (this.left !== undefined || this.drained) return undefined;
-      const out = this.ready.shift();
-      if (out !== undefined) {
-        if (!this.has(out)) continue; // its lease was over before anybody asked for it
-        out.handed = true;
-        return out;
-      }
-      const room = this.options.maxInFlight - this.held.size;
-      await this.until(room > 0 ? this.fetch(room) : new Promise((resolve) => (this.changed = resolve)));
+      const out = this.held.mayHandOut ? this.ready.shift() : undefined;
+      if (out !== undefined && this.held.handOut(out)) return out;
+      if (out !== undefined) continue; // its lease was over before anybody asked for it
+      await this.until(this.held.room > 0 ? this.fetch() : new Promise((resolve) => (this.changed = resolve)));
     }
   }
 
-  /** Messages that it has. */
-  get size(): number {
-    return this.held.size;
-  }
-
-  /** Is it out by this delivery? */
-  has(out: Out): boolean {
-    return out.node !== undefined && this.held.has(out.node);
+  /** It is being acknowledged until this settles. */
+  acknowledges(acked: Promise<boolean>): Promise<boolean> {
+    const heard = this.held.acknowledges(acked);
+    this.changed(); // there is room
+    return heard;
   }
 
   /** It was settled, or is somebody else's. */
   release(out: Out, lost?: string): void {
-    if (out.node === undefined || !this.held.delete(out.node)) return;
+    if (!this.held.forget(out)) return;
     if (lost !== undefined) out.controller.abort(this.lostError(out, lost));
-    else this.settledCount += 1;
+    else this.sweeping.settled();
     this.changed();
-    const { clock, group } = this.options;
-    if (this.settledCount >= sweepCount || (this.settledCount > 0 && clock.now() - this.sweptMs >= sweepMs)) {
-      this.settledCount = 0;
-      this.sweptMs = clock.now();
-      group.sweep().catch(ignore); // the next one does what this one could not
-    }
     if (this.drained && this.held.size === 0) void this.leave({ error: undefined });
   }
 
@@ -166,17 +151,18 @@ export class StreamReader {
     });
   }
 
-  private fetch(room: number): Promise<void> {
-    this.fetching = this.fetchAgain(room);
+  private fetch(): Promise<void> {
+    this.fetching = this.fetchAgain();
     return this.fetching;
   }
 
   /** Fetches something, or finds nothing. What passes is waited for, as long as the messages that are out are the reader's. */
-  private async fetchAgain(room: number): Promise<void> {
+  private async fetchAgain(): Promise<void> {
     const { clock, leaseMs } = this.options;
+    if (this.held.acking > 0) await new Promise((resolve) => setImmediate(resolve)); // what is acknowledged in one turn of the loop makes room for one call
     for (let failures = 0; this.left === undefined; failures += 1) {
       try {
-        const entries = await this.fetchOnce(room);
+        const entries = await this.fetchOnce(this.held.room);
         this.okMs = clock.now();
         return this.keep(entries);
       } catch (error) {
@@ -191,13 +177,14 @@ export class StreamReader {
 
   private async fetchOnce(room: number): Promise<readonly Entry[]> {
     const { clock, group, link, leaseMs } = this.options;
+    if (room <= 0) return [];
     if (!this.joined) await this.join();
     const line = await link.get(this.over.signal);
     if (line !== this.line) await this.connected(line);
     const blockMs = Math.min(maxBlockMs, Math.ceil(leaseMs / 4));
     if (clock.now() >= this.ownMs) {
       this.ownMs = Infinity;
-      const entries = this.found(await group.own(this.consumer, this.ids()));
+      const entries = this.found(await group.own(this.consumer, this.held.ids()));
       if (entries.length > 0) return entries;
     }
     if (clock.now() >= this.takeMs && !this.tookLast) {
@@ -249,7 +236,7 @@ export class StreamReader {
     line.down.signal.addEventListener("abort", () => (this.lostMs = clock.now()), { once: true });
     if (!again) return;
     tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
-    this.keep(this.found(await group.own(this.consumer, this.ids())));
+    this.keep(this.found(await group.own(this.consumer, this.held.ids())));
     // once more when the server no longer waits with the read that was lost
     this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;
   }
@@ -267,9 +254,7 @@ export class StreamReader {
     const endsMs = clock.now() + leaseMs * leaseShare;
     for (const entry of entries) {
       if (entry.attempt > 1) this.renewed(entry.id);
-      const out = new Out(entry, endsMs);
-      out.node = this.held.push(out);
-      this.ready.push(out);
+      this.ready.push(this.held.keep(entry, endsMs));
     }
     if (this.held.size > 0) this.look();
   }
@@ -277,14 +262,10 @@ export class StreamReader {
   /** It was taken from the reader by itself: only the newer delivery counts. */
   private renewed(id: string): void {
     for (const out of this.held) {
-      if (out.entry.id !== id || out.node === undefined) continue;
-      this.held.delete(out.node);
+      if (out.entry.id !== id) continue;
+      this.held.forget(out);
       out.controller.abort(this.lostError(out, "its lease is over"));
     }
-  }
-
-  private ids(): string[] {
-    return Array.from(this.held, ({ entry }) => entry.id);
   }
 
   /** With the group went all that it knew to be out: what is still in the stream comes again. */
@@ -296,7 +277,7 @@ export class StreamReader {
 
   /** What was fetched and never handed out goes back at once, as if it had not been. */
   private async returnUnseen(): Promise<void> {
-    const unseen = this.ready.filter((out) => !out.handed && this.has(out));
+    const unseen = this.ready.filter((out) => !out.handed && this.held.has(out));
     this.ready = [];
     if (unseen.length > 0) await this.options.group.giveBack(this.consumer, unseen.map(({ entry }) => entry.id), 0, false);
     for (const out of unseen) this.release(out, "its reader is drained");

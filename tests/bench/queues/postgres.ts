@@ -32,6 +32,25 @@ export const postgresBench: QueueBenchOf = {
     const body = Buffer.from(format.write({ id: crypto.randomUUID(), parts: [text(word)], correlationId: crypto.randomUUID(), headers: {}, sentAtMs: Date.now() }));
     const take = (value: unknown): Promise<void> => (value === undefined ? Promise.reject(new Error("no message")) : Promise.resolve());
 
+    interface Row {
+      readonly id: string;
+      readonly body: Buffer;
+    }
+    const claiming = async (count: number, work: (rows: readonly Row[], claim: string) => Promise<number>): Promise<number> => {
+      let received = 0;
+      while (received < count) {
+        const claim = crypto.randomUUID();
+        const { rows } = await pool.query<Row>(
+          `update bench_by_hand set visible_at = now() + interval '${leaseSeconds} seconds', attempts = attempts + 1, claim = $1
+           where id = any (array(select id from bench_by_hand where visible_at <= now() order by visible_at, id limit $2 for update skip locked))
+           returning id, body, attempts`,
+          [claim, inFlight],
+        );
+        received += await work(rows, claim);
+      }
+      return received;
+    };
+
     return {
       async fill(count) {
         await pool.query("truncate bench_ours, bench_by_hand");
@@ -39,22 +58,20 @@ export const postgresBench: QueueBenchOf = {
         await pool.query("insert into bench_by_hand (body) select $1 from generate_series(1, $2::integer) as n", [body, count]);
         await pool.query("vacuum analyze bench_ours, bench_by_hand");
       },
-      async receiveByHand(count) {
-        let received = 0;
-        while (received < count) {
-          const claim = crypto.randomUUID();
-          const { rows } = await pool.query<{ id: string; body: Buffer }>(
-            `update bench_by_hand set visible_at = now() + interval '${leaseSeconds} seconds', attempts = attempts + 1, claim = $1
-             where id = any (array(select id from bench_by_hand where visible_at <= now() order by visible_at, id limit $2 for update skip locked))
-             returning id, body, attempts`,
-            [claim, inFlight],
-          );
+      receiveByHand: (count) =>
+        claiming(count, async (rows, claim) => {
+          const settled = rows.map(async ({ id, body: read }) => {
+            await take(format.read(read).parts[0]);
+            return (await pool.query("delete from bench_by_hand where id = $1 and claim = $2", [id, claim])).rowCount ?? 0;
+          });
+          return (await Promise.all(settled)).reduce((sum, count) => sum + count, 0);
+        }),
+      receiveInBatches: (count) =>
+        claiming(count, async (rows, claim) => {
           await Promise.all(rows.map(({ body: read }) => take(format.read(read).parts[0])));
           const { rowCount } = await pool.query("delete from bench_by_hand where id = any ($1::bigint[]) and claim = $2", [rows.map(({ id }) => id), claim]);
-          received += rowCount ?? 0;
-        }
-        return received;
-      },
+          return rowCount ?? 0;
+        }),
       async receive(count) {
         const worker = consume(queue, pipe(), (part) => take(isText(part) ? part.text : undefined), {
           concurrency: inFlight,

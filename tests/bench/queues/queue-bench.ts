@@ -10,6 +10,8 @@ export interface QueueBench extends AsyncDisposable {
   fill(count: number): Promise<void>;
   /** Receives so many by hand: each decoded, handed to an async function that resolves at once, then acknowledged. Gives how many. */
   receiveByHand(count: number): Promise<number>;
+  /** As by hand, but all that came together acknowledged together, when the last is done; where one might write that. */
+  receiveInBatches?(count: number): Promise<number>;
   /** The same by `consume(queue, passThrough, sink)`. */
   receive(count: number): Promise<number>;
   /** Sends so many by hand, each confirmed, so many of them on their way at once as `send` has. Gives how many were confirmed. */
