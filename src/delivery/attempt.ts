@@ -211,7 +211,9 @@ class Attempt {
     const { plan, settings: { observe } } = this.attempts;
     const { deliveries, group: [{ delivery }] } = this;
     const { correlationId } = delivery;
-    const options = { ...(observe === undefined ? {} : { observe }), ...(correlationId === undefined ? {} : { correlationId }) };
+    const options: { observe?: Observer; correlationId?: string } = {};
+    if (observe !== undefined) options.observe = observe;
+    if (correlationId !== undefined) options.correlationId = correlationId;
     const parts = deliveries.length === 1 ? delivery.parts : deliveries.flatMap((each) => each.parts);
     return (this.run = runAbout(delivery, plan, parts, options));
   }

@@ -189,18 +189,3 @@ export function checkOpen(queue: Pick<Queue, "service">, { maxInFlight }: QueueO
 function lacking(who: string, what: string, reason: string): MillraceError {
   return new MillraceError("invalid_input", `${who}: ${what} is not for this queue: ${reason}`);
 }
-
-/** Lets a delivery be settled once; a settling that failed may be tried again. */
-export function settleOnce(service: string, id: string): (settle: () => void | Promise<void>) => Promise<void> {
-  let settled = false;
-  return async (settle) => {
-    if (settled) throw new MillraceError("closed", `${service}: delivery ${id} is settled already`, { service });
-    settled = true;
-    try {
-      await settle();
-    } catch (error) {
-      settled = false;
-      throw error;
-    }
-  };
-}

@@ -79,10 +79,12 @@ describe.skipIf(server.skip !== undefined)(titled("postgresQueue, faults", serve
     await dead.connect();
     await dead.query("begin");
     await dead.query(`select from ${queue.name} where id = 1 for update`);
+    const { rows: [backend] } = await dead.query<{ pid: number }>("select pg_backend_pid() as pid");
     const reader = reading(queue);
     expect(textsIn(await reader.settle(1))).toEqual(["free"]);
     const next = reader.settle(1);
     await dead.query("select pg_terminate_backend(pg_backend_pid())").catch(() => {});
+    await seen(async () => (await database.query("select from pg_stat_activity where pid = $1", [backend?.pid])).length === 0);
     await queue.send([text("later")]); // whatever wakes it
     expect(textsIn(await next)).toEqual(["locked"]);
     await dead.end().catch(() => {});

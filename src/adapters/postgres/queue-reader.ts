@@ -98,14 +98,16 @@ export class QueueReader {
     for (;;) {
       signal.throwIfAborted();
       if (over()) return undefined;
-      const { maxInFlight, pollMs } = this.settings;
-      const held = this.held.size - this.ready.length < maxInFlight ? this.ready.shift() : undefined;
+      const held = this.ready.shift();
       if (held !== undefined) return this.deliver(held);
+      const { maxInFlight, pollMs } = this.settings;
+      const room = maxInFlight - this.held.size;
+      const soon = this.settling.ack.size + this.settling.nack.size;
       this.woken = false;
-      if (this.room <= 0) await this.changed(signal, Infinity);
+      // what is being settled makes room in a moment, for one claim that is worth it
+      if (room <= 0 || (soon > 0 && room < maxInFlight / 2)) await this.changed(signal, Infinity);
       else {
-        await new Promise((resolve) => setImmediate(resolve)); // what is settled in one turn of the loop makes room for one claim
-        const claimed = this.claim(Math.min(this.room, most));
+        const claimed = this.claim(Math.min(room, most));
         this.claiming = claimed.catch(ignore);
         await heard(claimed, signal);
         if (this.ready.length > 0 || this.failures > 0 || this.woken || over()) continue;
@@ -113,11 +115,6 @@ export class QueueReader {
         if (!over()) await this.changed(signal, Math.min(dueMs, pollMs));
       }
     }
-  }
-
-  /** For messages: where one is being settled another may be fetched, which is handed out when that is confirmed. */
-  private get room(): number {
-    return this.settings.maxInFlight - this.held.size + this.settling.ack.size + this.settling.nack.size;
   }
 
   /** Gives back all it has; what it is told to settle later is lost. */
@@ -154,7 +151,7 @@ export class QueueReader {
       const rows = await calls.claim(this.holder, leaseMs, wanted);
       this.failures = 0;
       this.awaySinceMs = undefined;
-      this.outage.back();
+      this.outage.back(askedMs);
       for (const claimed of rows) {
         const held = new Held(claimed);
         held.node = this.held.push(held);
@@ -223,7 +220,6 @@ export class QueueReader {
   private async ask(statement: Settling, held: Held, more: readonly number[]): Promise<void> {
     const { claimed: { id, epoch, key }, controller: { signal } } = held;
     signal.throwIfAborted();
-    if (statement !== "extend") this.look(); // there is room
     if (await this.settling[statement].add({ id, epoch, key, more, held })) return;
     throw new MillraceError("closed", `${service}: delivery ${this.settings.name}/${id} is this reader's no more`, { service });
   }
@@ -242,7 +238,7 @@ export class QueueReader {
         const askedMs = systemClock.now();
         try {
           await this.settleOnce(statement, asked, unknown, done);
-          this.outage.back();
+          this.outage.back(askedMs);
           break;
         } catch (error) {
           if (!isPassing(error)) throw error;

@@ -23,8 +23,8 @@ export class Out {
 
 /** The messages of one reader. */
 export class Holdings implements Iterable<Out> {
-  /** Those of whose acknowledgement the server has not heard, or its answer is on its way. */
-  acking = 0;
+  /** Those whose acknowledgement the server has, or its answer is on its way. */
+  onTheirWay = 0;
   private readonly maxInFlight: number;
   private readonly all = new LinkedList<Out>();
   private handedOut = 0;
@@ -37,13 +37,13 @@ export class Holdings implements Iterable<Out> {
     return this.all.size;
   }
 
-  get mayHandOut(): boolean {
-    return this.handedOut < this.maxInFlight;
+  /** For messages: where an acknowledgement is on its way another may be fetched, which is handed out when that is confirmed. */
+  get room(): number {
+    return this.maxInFlight - this.all.size + this.onTheirWay;
   }
 
-  /** For messages: where one is being acknowledged another may be fetched, which is handed out when that is confirmed. */
-  get room(): number {
-    return this.maxInFlight - this.all.size + this.acking;
+  get mayHandOut(): boolean {
+    return this.handedOut < this.maxInFlight;
   }
 
   keep(entry: Entry, endsMs: number): Out {
@@ -69,15 +69,6 @@ export class Holdings implements Iterable<Out> {
     if (out.node === undefined || !this.all.delete(out.node)) return false;
     if (out.handed) this.handedOut -= 1;
     return true;
-  }
-
-  async acknowledges(acked: Promise<boolean>): Promise<boolean> {
-    this.acking += 1;
-    try {
-      return await acked;
-    } finally {
-      this.acking -= 1;
-    }
   }
 
   clear(): void {

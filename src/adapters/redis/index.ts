@@ -110,7 +110,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   };
 
   const handsOf = (reader: StreamReader): Hands<Out> => {
-    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size));
+    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size), (count) => reader.acksOnTheirWay(count));
     const mine = (out: Out): void => {
       if (closing !== undefined) throw closed();
       if (!reader.held.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");
@@ -123,7 +123,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       ...declared,
       async ack(out) {
         mine(out);
-        settled(out, await reader.acknowledges(acked(out.entry.id)));
+        settled(out, await acked(out.entry.id));
       },
       async nack(out, { delayMs, counted }) {
         mine(out);
@@ -172,7 +172,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
     if (drain?.aborted === true) drained();
     let ended = false;
     try {
-      for (let out = await reader.next(); out !== undefined; out = await reader.next()) yield deliver(hands, out);
+      for (let out = await reader.next(); out !== undefined; out = reader.take() ?? (await reader.next())) yield deliver(hands, out);
       ended = true; // what is out can still be settled
     } finally {
       if (!ended) void reader.leave({ error: closed() });

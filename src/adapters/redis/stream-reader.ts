@@ -60,23 +60,29 @@ export class StreamReader {
     this.sweeping = new Sweeping(options.clock, () => options.group.sweep());
   }
 
+  /** The next message, if one is there to be handed out: without a wait, which takes longer than all else here. */
+  take(): Out | undefined {
+    if (this.left !== undefined || this.drained || !this.held.mayHandOut) return undefined;
+    let out = this.ready.shift();
+    while (out !== undefined && !this.held.handOut(out)) out = this.ready.shift(); // a lease may be over before anybody asks
+    return out;
+  }
+
+  /** So many acknowledgements are on their way. */
+  acksOnTheirWay(count: number): void {
+    this.held.onTheirWay = count;
+    if (count > 0) this.changed(); // there is room
+  }
+
   /** The next message; `undefined` once it is drained. Throws what cannot be helped by waiting, and why it was left. */
   async next(): Promise<Out | undefined> {
     for (;;) {
       if (this.left?.error !== undefined) throw this.left.error;
       if (this.left !== undefined || this.drained) return undefined;
-      const out = this.held.mayHandOut ? this.ready.shift() : undefined;
-      if (out !== undefined && this.held.handOut(out)) return out;
-      if (out !== undefined) continue; // its lease was over before anybody asked for it
+      const out = this.take();
+      if (out !== undefined) return out;
       await this.until(this.held.room > 0 ? this.fetch() : new Promise((resolve) => (this.changed = resolve)));
     }
-  }
-
-  /** It is being acknowledged until this settles. */
-  acknowledges(acked: Promise<boolean>): Promise<boolean> {
-    const heard = this.held.acknowledges(acked);
-    this.changed(); // there is room
-    return heard;
   }
 
   /** It was settled, or is somebody else's. */
@@ -159,7 +165,6 @@ export class StreamReader {
   /** Fetches something, or finds nothing. What passes is waited for, as long as the messages that are out are the reader's. */
   private async fetchAgain(): Promise<void> {
     const { clock, leaseMs } = this.options;
-    if (this.held.acking > 0) await new Promise((resolve) => setImmediate(resolve)); // what is acknowledged in one turn of the loop makes room for one call
     for (let failures = 0; this.left === undefined; failures += 1) {
       try {
         const entries = await this.fetchOnce(this.held.room);
@@ -177,7 +182,6 @@ export class StreamReader {
 
   private async fetchOnce(room: number): Promise<readonly Entry[]> {
     const { clock, group, link, leaseMs } = this.options;
-    if (room <= 0) return [];
     if (!this.joined) await this.join();
     const line = await link.get(this.over.signal);
     if (line !== this.line) await this.connected(line);
