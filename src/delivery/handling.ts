@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { isMillraceError } from "../core/errors.ts";
 import { ErrorCount } from "../streams/error-budget.ts";
 import { AttemptCount } from "./attempt-count.ts";
 import { Attempts, type Outcome } from "./attempt.ts";
@@ -13,6 +12,7 @@ import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
 import { anywhere, Lanes } from "./lanes.ts";
 import type { Settings } from "./options.ts";
+import { Settling } from "./settling.ts";
 import { Suspicion } from "./suspicion.ts";
 import { askedMs, verdictOn } from "./verdict.ts";
 
@@ -36,14 +36,6 @@ const over: Next = { kind: "over" };
 /** Why work that has not begun, or was given up, is given back. */
 const shut: unique symbol = Symbol("millrace.shut");
 
-/** Counts that only grow. */
-export interface Tally {
-  acked: number;
-  nacked: number;
-  deadLettered: number;
-  lost: number;
-}
-
 function isGroup(all: readonly Held[]): all is Group {
   return all.length > 0;
 }
@@ -51,10 +43,7 @@ function isGroup(all: readonly Held[]): all is Group {
 /** Works on groups of deliveries. */
 export class Handling {
   readonly door: Door;
-  readonly tally: Tally = { acked: 0, nacked: 0, deadLettered: 0, lost: 0 };
-  /** Deliveries that are done with, as soon as the queue has confirmed it. */
-  acking = 0;
-  private readonly changed: () => void;
+  readonly settling: Settling;
   private readonly settings: Settings;
   private readonly attempts: Attempts;
   private readonly lanes: Lanes;
@@ -69,7 +58,7 @@ export class Handling {
   constructor(settings: Settings, changed: () => void) {
     const { queue, concurrency, clock, random, deliveryTimeoutMs, errorBudget, outageMs } = settings;
     this.settings = settings;
-    this.changed = changed;
+    this.settling = new Settling(settings, changed, (error, pass) => void this.pause(error, pass));
     const lease = queue.lacks.extend === undefined ? undefined : queue.leaseMs;
     this.attempts = new Attempts({ ...settings, totalMs: deliveryTimeoutMs ?? lease, idleMs });
     this.door = new Door({ concurrency, clock, random, changed });
@@ -102,7 +91,7 @@ export class Handling {
 
   /** Gives back what is not settled, and tells of what is lost; nobody is to blame. */
   async giveBack(group: readonly Held[]): Promise<void> {
-    await Promise.all(this.left(group)?.map((held) => this.nack(held, 0, false)) ?? []);
+    await Promise.all(this.left(group)?.map((held) => this.settling.nack(held, 0, false)) ?? []);
   }
 
   private async work(all: readonly Held[], lane = anywhere): Promise<void> {
@@ -130,7 +119,7 @@ export class Handling {
           return;
         }
         if (next.delayMs > 0) await this.settings.clock.sleep(next.delayMs, this.leaving.signal);
-        if (next.kind === "back") return void (await Promise.all(group.map((held) => this.nack(held, 0, true))));
+        if (next.kind === "back") return void (await Promise.all(group.map((held) => this.settling.nack(held, 0, true))));
       }
     } catch (error) {
       if (error !== shut) throw error;
@@ -142,7 +131,7 @@ export class Handling {
 
   /** Those that are still to be worked on; of those that are lost it is told, once. */
   private left(all: readonly Held[]): Group | undefined {
-    for (const held of all) if (held.lost && !held.settled) this.lose(held, held.reason);
+    for (const held of all) if (held.lost && !held.settled) this.settling.lose(held, held.reason);
     const left = all.some((held) => held.settled) ? all.filter((held) => !held.settled) : all;
     return isGroup(left) ? left : undefined;
   }
@@ -173,7 +162,7 @@ export class Handling {
     if (verdict === "stop") throw error;
     if (queue.guarantee === "at-most-once") {
       if (verdict === "pause") this.pause(error, pass);
-      for (const held of group) this.lose(held, error);
+      for (const held of group) this.settling.lose(held, error);
       await Promise.allSettled(group.map((held) => held.delivery.ack())); // makes room; there is nothing else to it
       return over;
     }
@@ -204,7 +193,7 @@ export class Handling {
     for (const { delivery } of group) tell({ kind: "retried", id: delivery.id, attempt, delayMs, counted: true, error });
     if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
     if (queue.lacks.nackDelay !== undefined && delayMs > 0) return { kind: "back", delayMs };
-    await Promise.all(group.map((held) => this.nack(held, delayMs, true)));
+    await Promise.all(group.map((held) => this.settling.nack(held, delayMs, true)));
     return over;
   }
 
@@ -220,7 +209,7 @@ export class Handling {
     for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.nackDelay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting
-    await Promise.all(group.map((held) => this.nack(held, delayMs, false)));
+    await Promise.all(group.map((held) => this.settling.nack(held, delayMs, false)));
     return over;
   }
 
@@ -234,8 +223,9 @@ export class Handling {
     const letter = deadLetterOf(delivery, attempts, failure);
     try {
       const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
-      if (!(await this.confirmed(held, pass))) return over;
-      this.tally.deadLettered += 1;
+      if (!(await this.settling.confirmed(held, pass))) return over;
+      this.made.forget(delivery);
+      this.settling.tally.deadLettered += 1;
       tell({ kind: "dead_letter", id: delivery.id, attempt: letter.attempt, reference, error });
     } catch (failed) {
       if (this.stop.signal.aborted) throw shut;
@@ -261,51 +251,11 @@ export class Handling {
 
   private async ack(held: Held, outputs: number, pass: Pass): Promise<Next> {
     const attempt = this.made.number(held.delivery);
-    if (!(await this.confirmed(held, pass))) return over;
-    this.tally.acked += 1;
+    if (!(await this.settling.confirmed(held, pass))) return over;
+    this.made.forget(held.delivery);
+    this.settling.tally.acked += 1;
     this.settings.tell({ kind: "acked", id: held.delivery.id, attempt, outputs });
     this.well(pass);
     return over;
-  }
-
-  /** Acknowledges. What the queue does not confirm comes again; there is no more to be done about it. */
-  private async confirmed(held: Held, pass: Pass): Promise<boolean> {
-    held.settled = true;
-    this.acking += 1;
-    this.changed();
-    try {
-      await held.delivery.ack();
-      this.made.forget(held.delivery);
-      return true;
-    } catch (error) {
-      this.unsettled(held, error, pass);
-      return false;
-    } finally {
-      this.acking -= 1;
-    }
-  }
-
-  private async nack(held: Held, delayMs: number, counted: boolean): Promise<void> {
-    held.settled = true;
-    const { lacks } = this.settings.queue;
-    try {
-      await held.delivery.nack({ ...(lacks.nackDelay === undefined ? { delayMs } : {}), ...(lacks.uncounted === undefined ? { counted } : {}) });
-      this.tally.nacked += 1;
-    } catch (error) {
-      this.unsettled(held, error);
-    }
-  }
-
-  private unsettled(held: Held, error: unknown, pass?: Pass): void {
-    const { id } = held.delivery;
-    if (held.lost || isMillraceError(error, "closed")) return this.lose(held, error);
-    this.settings.tell({ kind: "unsettled", id, error });
-    if (verdictOn(error) === "pause") this.pause(error, pass);
-  }
-
-  private lose(held: Held, error: unknown): void {
-    held.settled = true;
-    this.tally.lost += 1;
-    this.settings.tell({ kind: "lost", id: held.delivery.id, error });
   }
 }

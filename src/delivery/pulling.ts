@@ -139,7 +139,7 @@ export class Pulling {
   /** May no other delivery be out now? */
   private get full(): boolean {
     // what is being acknowledged is in the way of nothing here; the queue itself may wait until it has confirmed it
-    return this.out - this.handling.acking >= this.settings.maxInFlight || !this.handling.door.mayPull;
+    return this.out - this.handling.settling.acking >= this.settings.maxInFlight || !this.handling.door.mayPull;
   }
 
   /** Waits until another delivery may be out. */

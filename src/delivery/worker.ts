@@ -86,12 +86,12 @@ export function consume(queue: Queue, processor: Processor, sink?: SinkLike | re
     else reject(failure.error);
   };
   const halt = async (deadlineMs: number): Promise<StopResult> => {
-    const { acked, nacked, deadLettered } = handling.tally;
+    const { acked, nacked, deadLettered } = handling.settling.tally;
     pulling.stop();
     await pulling.idle(deadlineMs * drainShare);
     handling.giveUp(signal?.aborted === true ? signal.reason : new DOMException("the worker is being stopped", "AbortError"));
     await pulling.idle(deadlineMs * (1 - drainShare) + graceMs);
-    const { tally } = handling;
+    const { tally } = handling.settling;
     const result = { acked: tally.acked - acked, nacked: tally.nacked - nacked, deadLettered: tally.deadLettered - deadLettered, abandoned: pulling.inFlight };
     await finish();
     return result;
@@ -121,7 +121,7 @@ export function consume(queue: Queue, processor: Processor, sink?: SinkLike | re
     stop,
     finished,
     get counters() {
-      return { received: pulling.received, ...handling.tally, inFlight: pulling.inFlight, paused: handling.door.paused };
+      return { received: pulling.received, ...handling.settling.tally, inFlight: pulling.inFlight, paused: handling.door.paused };
     },
     [Symbol.asyncDispose]: async () => void (await stop()),
   };
