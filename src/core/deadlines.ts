@@ -5,6 +5,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { LinkedList, type ListNode } from "./linked-list.ts";
+import { keepShape } from "./shapes.ts";
 
 /** The time of one item. A class, as what is made once a message and holds it (see `WayOut` of core/runner.ts). */
 class Time<T> {
@@ -87,3 +88,5 @@ export class Deadlines<T> {
     if (first !== undefined) this.arm(first.value.atMs);
   };
 }
+
+keepShape(new Time(undefined, 0));

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { keepShape } from "./shapes.ts";
 
 /** Where one value stands in a list. */
 export interface ListNode<T> {
@@ -102,3 +103,5 @@ export class LinkedList<T> implements Iterable<T> {
     this.size -= 1;
   }
 }
+
+keepShape(new LinkedList<undefined>().push(undefined));

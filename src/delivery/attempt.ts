@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { type Deadline, Deadlines } from "../core/deadlines.ts";
 import { type ErrorCode, errorCodes, MillraceError } from "../core/errors.ts";
 import { ignore, isPromise } from "../core/flow.ts";
@@ -15,11 +15,13 @@ import type { Plan } from "../core/plan.ts";
 import type { Observer, Processor } from "../core/processor.ts";
 import { isReset } from "../core/reset.ts";
 import type { Run } from "../core/runner.ts";
+import { keepShape } from "../core/shapes.ts";
+import { sampleDelivery } from "../kinds/hand-out.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import type { Journal } from "../kinds/journal.ts";
 import { runAbout } from "./current.ts";
 import type { Tell } from "./events.ts";
-import type { Held } from "./held.ts";
+import { Held } from "./held.ts";
 import type { Sink, SinkContext } from "./sinks.ts";
 
 /** Where an attempt failed. */
@@ -270,3 +272,20 @@ function unhandled({ code, message }: ErrorPart): MillraceError {
   const known = errorCodes.find((each): each is ErrorCode => each === code);
   return new MillraceError(known ?? "invalid_input", `consume: an error part that nobody handled: ${message}`, { scope: "part", retryable: false });
 }
+
+const attempts = new Attempts({
+  processor: (parts) => parts,
+  sink: { guarantee: "confirmed", write: async () => {} },
+  journal: undefined,
+  version: "",
+  observe: undefined,
+  clock: systemClock,
+  totalMs: undefined,
+  idleMs: 0,
+  tell: ignore,
+});
+const held = new Held(sampleDelivery, undefined);
+const attempt = new Attempt(attempts, [held], ignore);
+keepShape(held);
+keepShape(attempt);
+keepShape(new Output("", sampleDelivery, [], attempt));

@@ -9,6 +9,8 @@ import type { Plan } from "../core/plan.ts";
 import type { Context } from "../core/processor.ts";
 import { Run } from "../core/runner.ts";
 import type { Own, RunOptions } from "../core/scope.ts";
+import { keepShape } from "../core/shapes.ts";
+import { sampleDelivery } from "../kinds/hand-out.ts";
 import type { Delivery } from "../kinds/queue.ts";
 
 const current = Symbol("millrace.delivery");
@@ -56,3 +58,5 @@ export function runAbout(delivery: Delivery, plan: Plan, parts: readonly Part[],
   const about = new About(delivery, parts);
   return new Run(plan, about, options, about);
 }
+
+keepShape(new About(sampleDelivery, []));

@@ -5,6 +5,7 @@
  */
 import { MillraceError, wholeNumber } from "../core/errors.ts";
 import { type Metadata, noMetadata, type Part } from "../core/part.ts";
+import { keepShape } from "../core/shapes.ts";
 import type { ReadMessage } from "./envelope.ts";
 import { checkNack, type Delivery, type NackOptions, type Queue } from "./queue.ts";
 
@@ -100,3 +101,12 @@ class OutDelivery<T> implements Delivery {
     this.#settled = true;
   }
 }
+
+/** As those of our own form are, with a lease. */
+export const sampleDelivery: Delivery = handOut(
+  { service: "sample", lacks: {}, ack() {}, nack() {}, extend() {} },
+  undefined,
+  { parts: [], id: "1", correlationId: "1", headers: noMetadata, sentAtMs: 0 },
+  { id: "sample/1", attempt: 1, signal: new AbortController().signal },
+);
+keepShape(sampleDelivery);

@@ -13,8 +13,8 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
-/** Acknowledges one message; gives whether it was still the consumer's. `onTheirWay` hears how many the server has, or its answer is coming. */
-export function gatheredAcks(ack: (ids: readonly string[]) => Promise<readonly boolean[]>, onTheirWay: (count: number) => void): (id: string) => Promise<boolean> {
+/** Acknowledges one message; gives whether it was still the consumer's. */
+export function gatheredAcks(ack: (ids: readonly string[]) => Promise<readonly boolean[]>): (id: string) => Promise<boolean> {
   let waiting: Asked[] = [];
   let busy = false;
   const send = async (): Promise<void> => {
@@ -25,13 +25,9 @@ export function gatheredAcks(ack: (ids: readonly string[]) => Promise<readonly b
       const batch = waiting.slice(0, maxIds);
       waiting = waiting.slice(maxIds);
       try {
-        const answer = ack(batch.map(({ id }) => id));
-        onTheirWay(batch.length);
-        const had = await answer;
-        onTheirWay(0);
+        const had = await ack(batch.map(({ id }) => id));
         for (const [at, { resolve }] of batch.entries()) resolve(had[at] === true);
       } catch (error) {
-        onTheirWay(0);
         for (const { reject } of batch) reject(error);
       }
     }

@@ -23,11 +23,8 @@ export class Out {
 
 /** The messages of one reader. */
 export class Holdings implements Iterable<Out> {
-  /** Those whose acknowledgement the server has, or its answer is on its way. */
-  onTheirWay = 0;
   private readonly maxInFlight: number;
   private readonly all = new LinkedList<Out>();
-  private handedOut = 0;
 
   constructor(maxInFlight: number) {
     this.maxInFlight = maxInFlight;
@@ -37,13 +34,9 @@ export class Holdings implements Iterable<Out> {
     return this.all.size;
   }
 
-  /** For messages: where an acknowledgement is on its way another may be fetched, which is handed out when that is confirmed. */
+  /** For messages. */
   get room(): number {
-    return this.maxInFlight - this.all.size + this.onTheirWay;
-  }
-
-  get mayHandOut(): boolean {
-    return this.handedOut < this.maxInFlight;
+    return this.maxInFlight - this.all.size;
   }
 
   keep(entry: Entry, endsMs: number): Out {
@@ -60,20 +53,16 @@ export class Holdings implements Iterable<Out> {
   handOut(out: Out): boolean {
     if (!this.has(out)) return false;
     out.handed = true;
-    this.handedOut += 1;
     return true;
   }
 
   /** Gives whether it was the reader's. */
-  forget(out: Out): boolean {
-    if (out.node === undefined || !this.all.delete(out.node)) return false;
-    if (out.handed) this.handedOut -= 1;
-    return true;
+  forget({ node }: Out): boolean {
+    return node !== undefined && this.all.delete(node);
   }
 
   clear(): void {
     this.all.clear();
-    this.handedOut = 0;
   }
 
   ids(): string[] {

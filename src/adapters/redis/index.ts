@@ -110,7 +110,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   };
 
   const handsOf = (reader: StreamReader): Hands<Out> => {
-    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size), (count) => reader.acksOnTheirWay(count));
+    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size));
     const mine = (out: Out): void => {
       if (closing !== undefined) throw closed();
       if (!reader.held.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");

@@ -49,7 +49,7 @@ export class StreamReader {
   private ownMs = -Infinity;
   private tookLast = false;
   private blocked = false;
-  private okMs: number | undefined;
+  private hasFetched = false;
   private readonly sweeping: Sweeping;
   private cancelLook: (() => void) | undefined;
   private cancelDue: () => void = ignore;
@@ -62,16 +62,10 @@ export class StreamReader {
 
   /** The next message, if one is there to be handed out: without a wait, which takes longer than all else here. */
   take(): Out | undefined {
-    if (this.left !== undefined || this.drained || !this.held.mayHandOut) return undefined;
+    if (this.left !== undefined || this.drained) return undefined;
     let out = this.ready.shift();
     while (out !== undefined && !this.held.handOut(out)) out = this.ready.shift(); // a lease may be over before anybody asks
     return out;
-  }
-
-  /** So many acknowledgements are on their way. */
-  acksOnTheirWay(count: number): void {
-    this.held.onTheirWay = count;
-    if (count > 0) this.changed(); // there is room
   }
 
   /** The next message; `undefined` once it is drained. Throws what cannot be helped by waiting, and why it was left. */
@@ -165,14 +159,15 @@ export class StreamReader {
   /** Fetches something, or finds nothing. What passes is waited for, as long as the messages that are out are the reader's. */
   private async fetchAgain(): Promise<void> {
     const { clock, leaseMs } = this.options;
+    const askedMs = clock.now(); // not when it was last there: who is not asked for messages asks nobody
     for (let failures = 0; this.left === undefined; failures += 1) {
       try {
         const entries = await this.fetchOnce(this.held.room);
-        this.okMs = clock.now();
+        this.hasFetched = true;
         return this.keep(entries);
       } catch (error) {
         if (isGroupGone(error)) this.forgetAll();
-        else if (!isPassing(error) || this.okMs === undefined || clock.now() - this.okMs > leaseMs) throw error;
+        else if (!isPassing(error) || !this.hasFetched || clock.now() - askedMs > leaseMs) throw error;
         const ms = Math.min(maxRetryMs, baseRetryMs * 2 ** Math.min(failures, 8));
         if (this.joined || failures > 0) await clock.sleep(ms * (0.5 + Math.random() / 2), this.over.signal).catch(ignore);
         if (this.drained) return;
@@ -236,13 +231,13 @@ export class StreamReader {
     const { clock, group, link, leaseMs, name, tell } = this.options;
     const again = this.line !== undefined;
     this.connectionId = String(await link.call("read", ["CLIENT", "ID"]));
-    this.line = line;
+    if (again) this.keep(this.found(await group.own(this.consumer, this.held.ids())));
+    this.line = line; // only now: if one of these calls failed it is asked again
     line.down.signal.addEventListener("abort", () => (this.lostMs = clock.now()), { once: true });
     if (!again) return;
-    tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
-    this.keep(this.found(await group.own(this.consumer, this.held.ids())));
     // once more when the server no longer waits with the read that was lost
     this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;
+    tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
   }
 
   private found({ entries, gone }: Taken): readonly Entry[] {
