@@ -162,7 +162,7 @@ export class StreamReader {
     const askedMs = clock.now(); // not when it was last there: who is not asked for messages asks nobody
     for (let failures = 0; this.left === undefined; failures += 1) {
       try {
-        const entries = await this.fetchOnce(this.held.room);
+        const entries = await this.fetchOnce();
         this.hasFetched = true;
         return this.keep(entries);
       } catch (error) {
@@ -175,7 +175,7 @@ export class StreamReader {
     }
   }
 
-  private async fetchOnce(room: number): Promise<readonly Entry[]> {
+  private async fetchOnce(): Promise<readonly Entry[]> {
     const { clock, group, link, leaseMs } = this.options;
     if (!this.joined) await this.join();
     const line = await link.get(this.over.signal);
@@ -186,6 +186,8 @@ export class StreamReader {
       const entries = this.found(await group.own(this.consumer, this.held.ids()));
       if (entries.length > 0) return entries;
     }
+    const { room } = this.held;
+    if (room <= 0) return []; // what a lost answer held has filled it; and to Redis a count of 0 is all there is
     if (clock.now() >= this.takeMs && !this.tookLast) {
       const others = clock.now() >= this.othersMs;
       this.takeMs = clock.now() + blockMs;
