@@ -7,7 +7,8 @@ import { remember } from "../../src/kinds/remember.ts";
 import { retrieve } from "../../src/kinds/retrieve.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { embedderContract } from "../../src/testing/contracts/embedder.ts";
-import { gate, turns } from "../streams/support.ts";
+import { until } from "../delivery/support.ts";
+import { gate } from "../streams/support.ts";
 import { letters } from "./letters.ts";
 
 const model = "letters-1";
@@ -62,7 +63,7 @@ test("calls at the same time ask for a text once", async () => {
   const events: string[] = [];
   const embedder = cachedEmbedder(inner, { store: memoryKeyValue(), model, onEvent: ({ kind }) => events.push(kind) });
   const both = Promise.all([embedder.embed(["one", "two"]), embedder.embed(["two", "three"])]);
-  await turns(20);
+  await until(() => events.length === 4);
   door.open();
   const [first, second] = await both;
   expect(first[1]).toEqual(second[0]);
@@ -79,9 +80,10 @@ test("a call that fails fails for all who wait for it, and nothing of it is kept
     if (fails) throw new MillraceError("rate_limited", "slow down");
   });
   const store = watched();
-  const embedder = cachedEmbedder(inner, { store, model });
+  const events: string[] = [];
+  const embedder = cachedEmbedder(inner, { store, model, onEvent: ({ kind }) => events.push(kind) });
   const both = [embedder.embed(["one"]), embedder.embed(["one"])].map((call) => call.then(() => "answered", (error: unknown) => error));
-  await turns(20);
+  await until(() => events.length === 2);
   door.open();
   const [first, second] = await Promise.all(both);
   expect(first).toMatchObject({ code: "rate_limited" });
@@ -107,17 +109,21 @@ test("who aborts gets the reason; who waits for the same text asks for it, and w
       void door?.promise.then(() => resolve());
     });
   });
-  const embedder = cachedEmbedder(inner, { store: memoryKeyValue(), model });
+  const events: string[] = [];
+  const embedder = cachedEmbedder(inner, { store: memoryKeyValue(), model, onEvent: ({ kind }) => events.push(kind) });
   const [first, third] = [new AbortController(), new AbortController()];
   const reasons = [new Error("first"), new Error("third")];
-  const calls = [embedder.embed(["one"], { signal: first.signal }), embedder.embed(["one"]), embedder.embed(["one"], { signal: third.signal })];
+  const calls = [embedder.embed(["one"], { signal: first.signal })];
+  await until(() => inner.calls.length === 1); // whose hash is there first asks first
+  calls.push(embedder.embed(["one"]), embedder.embed(["one"], { signal: third.signal }));
   const settled = Promise.allSettled(calls);
-  await turns(20);
+  await until(() => events.length === 3);
+  expect(events).toEqual(["miss", "coalesced", "coalesced"]);
   third.abort(reasons[1]);
   await expect(calls[2]).rejects.toBe(reasons[1]);
   first.abort(reasons[0]);
   await expect(calls[0]).rejects.toBe(reasons[0]);
-  await turns(20);
+  await until(() => inner.calls.length === 2);
   expect(inner.calls).toEqual([["one"], ["one"]]);
   doors[1]?.open();
   expect((await settled).map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);

