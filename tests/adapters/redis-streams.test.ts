@@ -1,7 +1,9 @@
 import { Redis } from "ioredis";
 import { inspect } from "node:util";
 import { afterAll, describe, expect, it, test } from "vitest";
+import { redisSettings } from "../../src/adapters/redis/client.ts";
 import { redisStreams, type RedisStreamsOptions } from "../../src/adapters/redis/index.ts";
+import { Link } from "../../src/adapters/redis/link.ts";
 import { consume, isText, pipe, publish, type Queue, type QueueEvent, run, text } from "../../src/index.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
@@ -67,6 +69,24 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
     await eventually(() => proxy.open === 1);
     expect(await consumers(queue)).toEqual([]);
     await queue.close();
+    await eventually(() => proxy.open === 0);
+  });
+
+  test.each(["redis", "ioredis"])("a way by %s that is closed while it connects leaves no connection open, however far it has come", async (kind) => {
+    await using proxy = await faultProxy(Number(new URL(url).port));
+    const address = `redis://127.0.0.1:${proxy.port}`;
+    const settings = redisSettings("test", kind === "redis" ? { url: address } : { client: new Redis(address, { lazyConnect: true }) });
+    for (let hops = 0; hops < 100; hops += 1) {
+      const link = new Link(settings);
+      const line = link.get().catch((error: unknown) => error);
+      for (let hop = 0; hop < hops; hop += 1) await Promise.resolve();
+      link.close();
+      expect(await line).toMatchObject({ code: "closed" });
+    }
+    const last = new Link(settings);
+    await last.get();
+    last.close();
+    expect(proxy.connections).toBeGreaterThan(10); // some of them had come so far
     await eventually(() => proxy.open === 0);
   });
 

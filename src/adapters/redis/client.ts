@@ -149,8 +149,13 @@ function duplicates(who: string, client: NodeRedisClient | IoredisClient): Redis
 async function openNode(client: NodeRedisClient, lost: (error: unknown) => void, own: (destroy: () => void) => void): Promise<RedisConnection> {
   const { Buffer } = await import("node:buffer");
   client.on("error", lost); // before it connects: an error that nobody hears ends the process
-  own(() => client.destroy());
+  let destroyed = false;
+  own(() => {
+    destroyed = true;
+    client.destroy();
+  });
   await client.connect();
+  if (destroyed) client.destroy(); // the socket that was being opened then is open now all the same
   const options = { typeMapping: { [bulkString]: Buffer } };
   return {
     send: (args) => client.sendCommand(asBuffers(args, Buffer), options),
@@ -169,12 +174,17 @@ async function openIoredis(client: IoredisClient, lost: (error: unknown) => void
   const { Buffer } = await import("node:buffer");
   client.on("error", lost);
   client.on("end", () => lost(new Error("Connection is closed."))); // also where the server ends it without an error
-  own(() => client.disconnect());
+  let destroyed = false;
+  own(() => {
+    destroyed = true;
+    client.disconnect();
+  });
   const listeners = new Map<string, (body: Uint8Array) => void>();
   client.on("messageBuffer", (channel, body) => {
     if (body instanceof Uint8Array) listeners.get(String(channel))?.(body);
   });
   await client.connect();
+  if (destroyed) client.disconnect(); // as above
   return {
     send: ([command, ...args]) => client.callBuffer(String(command), asBuffers(args, Buffer)),
     async subscribe(channel, listener) {
