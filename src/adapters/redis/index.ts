@@ -12,7 +12,6 @@ import { ignore } from "../../core/flow.ts";
 import { envelope, type MessageFormat, messageOf, readMessage, type ReadMessage, writeMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
 import { checkOpen, checkSend, type Delivery, type Queue, type QueueOpenOptions } from "../../kinds/queue.ts";
-import { gatheredAcks } from "./acks.ts";
 import { checkedName, redisSettings, type RedisOptions, service } from "./client.ts";
 import { Link } from "./link.ts";
 import { persistenceOf, type RedisPersistence } from "./persistence.ts";
@@ -110,7 +109,6 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   };
 
   const handsOf = (reader: StreamReader): Hands<Out> => {
-    const acked = gatheredAcks((ids) => stream.ack(reader.consumer, ids, reader.held.size));
     const mine = (out: Out): void => {
       if (closing !== undefined) throw closed();
       if (!reader.held.has(out)) throw out.controller.signal.aborted ? out.controller.signal.reason : reader.lostError(out, "it was settled");
@@ -123,7 +121,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       ...declared,
       async ack(out) {
         mine(out);
-        settled(out, await acked(out.entry.id));
+        settled(out, await reader.acknowledge(out.entry.id));
       },
       async nack(out, { delayMs, counted }) {
         mine(out);

@@ -37,6 +37,12 @@ export interface Taken {
   readonly nextMs: number | undefined;
 }
 
+/** What was acknowledged: for each whether the consumer still had it; and what was read in the same step. */
+export interface Acked {
+  readonly had: readonly boolean[];
+  readonly entries: readonly Entry[];
+}
+
 /** Which group, and how it is kept. */
 export interface GroupSettings {
   readonly stream: string;
@@ -97,10 +103,7 @@ export class StreamGroup {
     const answer = await link.call("read", ["XREADGROUP", "GROUP", group, consumer, "COUNT", String(count), ...block, "STREAMS", stream, ">"]);
     if (answer === null) return [];
     const [[, entries]] = listOf(answer).map(listOf) as [unknown[]]; // one stream was asked for
-    return listOf(entries).map((entry) => {
-      const [id, fields] = listOf(entry);
-      return this.entryOf(id, 1, fields);
-    });
+    return this.newOf(entries);
   }
 
   /** What is due, and with `others` what somebody has held for too long. A message that says a later time is put back. */
@@ -116,11 +119,17 @@ export class StreamGroup {
     return this.dueOf(consumer, await this.link.run(scripts.own, [stream], [group, consumer, ...known]));
   }
 
-  /** Acknowledges, of so many that the consumer has; gives for each whether it still had it. */
-  async ack(consumer: string, ids: readonly string[], held: number): Promise<readonly boolean[]> {
+  /** Acknowledges, of so many that the consumer has, and reads up to `count` new messages. */
+  async ack(consumer: string, ids: readonly string[], held: number, count: number): Promise<Acked> {
     const { stream, group } = this.settings;
     const atOnce = ids.length * oneByOne > held ? held : 0;
-    return this.settled(this.link.run(scripts.ack, [stream], [group, consumer, String(atOnce), ...ids]), ids);
+    try {
+      const [done, read] = listOf(await this.link.run(scripts.ack, [stream], [group, consumer, String(atOnce), String(count), ...ids]));
+      return { had: listOf(done).map((one) => one === 1), entries: this.newOf(read) };
+    } catch (error) {
+      if (isGroupGone(error)) return { had: ids.map(() => false), entries: [] };
+      throw error;
+    }
   }
 
   /** Gives back, to be due after a while; gives for each whether the consumer still had it. */
@@ -148,9 +157,9 @@ export class StreamGroup {
     await this.link.run(scripts.sweep, [stream, this.floor], [group, trim ? "1" : "0", scripts.consumerPrefix, String(deadMs)]);
   }
 
-  /** Wakes a connection that waits for messages; where that is not allowed, it wakes by itself within a second. */
-  async unblock(connectionId: string): Promise<void> {
-    await this.link.call("wake", ["CLIENT", "UNBLOCK", connectionId]).catch(() => {});
+  /** Wakes a connection that waits for messages; false if it does not wait yet. Where that is not allowed, it wakes by itself within a second. */
+  async unblock(connectionId: string): Promise<boolean> {
+    return (await this.link.call("wake", ["CLIENT", "UNBLOCK", connectionId]).catch(() => 1)) !== 0;
   }
 
   /** Lets messages wait for the time that they say; they have not been handed out. */
@@ -172,6 +181,13 @@ export class StreamGroup {
     await this.postpone(consumer, early);
     const waitMs = Number(textOf(nextMs));
     return { entries: entries.filter((entry) => !early.includes(entry)), gone: Number(gone), nextMs: waitMs < 0 ? undefined : waitMs };
+  }
+
+  private newOf(entries: unknown): readonly Entry[] {
+    return listOf(entries).map((entry) => {
+      const [id, fields] = listOf(entry);
+      return this.entryOf(id, 1, fields);
+    });
   }
 
   private entryOf(id: unknown, attempt: number, kept: unknown): Entry {

@@ -5,10 +5,13 @@
  */
 import { ignore } from "../../core/flow.ts";
 import { MillraceError } from "../../core/errors.ts";
+import { gatheredAcks, type Settle } from "./acks.ts";
 import { service } from "./client.ts";
+import { Doubt } from "./doubt.ts";
 import { isGroupGone, isPassing } from "./errors.ts";
-import type { Line } from "./link.ts";
+import { Exchange } from "./exchange.ts";
 import { Holdings, type Out } from "./holdings.ts";
+import type { Line } from "./link.ts";
 import type { ReaderOptions } from "./reader-options.ts";
 import { consumerPrefix } from "./stream-scripts.ts";
 import type { Entry, Taken } from "./stream-group.ts";
@@ -16,6 +19,8 @@ import { Sweeping } from "./sweeping.ts";
 
 /** Milliseconds a read waits at the server at most: how late the reader sees what others gave back. */
 const maxBlockMs = 1_000;
+/** Round trips in which a read arrives that was sent before the first of them. */
+const maxWakes = 50;
 /** A lease counts as over when so much of it has passed: the server's began before its answer was here. */
 const leaseShare = 0.9;
 /** How often it is looked for leases that are over. */
@@ -29,6 +34,8 @@ export class StreamReader {
   /** Unique: nobody else's entries are ever taken for its own. */
   readonly consumer: string = `${consumerPrefix}${crypto.randomUUID()}`;
   readonly held: Holdings;
+  /** Acknowledges a message; gives whether it was still the reader's. */
+  readonly acknowledge: (id: string) => Promise<boolean>;
   private readonly options: ReaderOptions;
   private ready: Out[] = [];
   private fetching: Promise<void> = Promise.resolve();
@@ -46,17 +53,24 @@ export class StreamReader {
   /** When it is looked at what is due, and when at what others have held for too long; in the clock's milliseconds. */
   private takeMs = -Infinity;
   private othersMs = -Infinity;
-  private ownMs = -Infinity;
+  /** Somebody waits for a message, and all that it may have is out. */
+  private waits = false;
+  private readonly exchange = new Exchange();
   private tookLast = false;
   private blocked = false;
   private hasFetched = false;
   private readonly sweeping: Sweeping;
+  private readonly doubt: Doubt;
+  private readonly blockMs: number;
   private cancelLook: (() => void) | undefined;
   private cancelDue: () => void = ignore;
 
   constructor(options: ReaderOptions) {
     this.options = options;
     this.held = new Holdings(options.maxInFlight);
+    this.acknowledge = gatheredAcks(options.maxInFlight, (ids) => this.acknowledgeAll(ids));
+    this.blockMs = Math.min(maxBlockMs, Math.ceil(options.leaseMs / 4));
+    this.doubt = new Doubt(options.clock, this.blockMs);
     this.sweeping = new Sweeping(options.clock, () => options.group.sweep());
   }
 
@@ -75,7 +89,49 @@ export class StreamReader {
       if (this.left !== undefined || this.drained) return undefined;
       const out = this.take();
       if (out !== undefined) return out;
-      await this.until(this.held.room > 0 ? this.fetch() : new Promise((resolve) => (this.changed = resolve)));
+      if (this.room > 0) await this.until(this.fetch());
+      else await this.change();
+    }
+  }
+
+  /** For messages: neither here nor on their way. */
+  private get room(): number {
+    return this.held.room - this.exchange.coming;
+  }
+
+  /** Waits until something was settled or has come. */
+  private async change(): Promise<void> {
+    this.waits = true;
+    try {
+      await this.until(new Promise((resolve) => (this.changed = resolve)));
+    } finally {
+      this.waits = false;
+    }
+  }
+
+  /**
+   * Acknowledges, and brings as many new messages in the same step of the server if somebody waits for them: so there is never more out than may
+   * be, and no round trip between. What is due, or may have been lost on the way, goes before what is new, and is fetched by itself.
+   */
+  private async acknowledgeAll(ids: readonly string[]): Promise<Settle> {
+    const { clock, group } = this.options;
+    const brings = this.waits && clock.now() < this.takeMs && !this.doubt.isDue;
+    const room = this.room + this.exchange.going + ids.length; // once all that is being acknowledged is gone
+    const count = brings ? Math.max(0, Math.min(ids.length, room)) : 0;
+    const over = this.exchange.begin(ids.length, count);
+    try {
+      const { had, entries } = await group.ack(this.consumer, ids, this.held.size, count);
+      return () => {
+        over();
+        this.keepNew(entries).catch(() => this.doubt.begin());
+        this.changed();
+        return had;
+      };
+    } catch (error) {
+      over();
+      this.doubt.begin();
+      this.changed();
+      throw error;
     }
   }
 
@@ -100,7 +156,7 @@ export class StreamReader {
     this.takeMs = atMs;
     if (!this.blocked) return;
     this.cancelDue();
-    this.cancelDue = clock.timeout(ms, () => this.wake());
+    this.cancelDue = clock.timeout(ms, () => void this.wake());
   }
 
   /** Hands out no more; what is out stays the reader's until it is settled. */
@@ -108,8 +164,8 @@ export class StreamReader {
     if (this.drained) return;
     this.drained = true;
     this.interrupt();
-    this.wake();
-    void this.fetching.then(() => this.returnUnseen()).catch(ignore);
+    void this.wake();
+    void Promise.all([this.fetching, this.exchange.over]).then(() => this.returnUnseen()).catch(ignore);
     if (this.held.size === 0) void this.leave({ error: undefined });
   }
 
@@ -132,15 +188,16 @@ export class StreamReader {
     this.held.clear();
     for (const out of outs) out.controller.abort(this.lostError(out, "its reader has left"));
     this.interrupt(reason);
-    this.wake();
-    await this.fetching.catch(ignore); // what it brings is given back with the rest
+    void this.wake();
+    await Promise.allSettled([this.fetching, this.exchange.over]); // what they bring is given back with the rest
     if (this.joined) await group.leave(this.consumer, handed).catch(ignore); // else the lease does it
     this.cancelDue();
     link.close();
   }
 
-  private wake(): void {
-    if (this.blocked) void this.options.group.unblock(this.connectionId);
+  /** Lets the read that waits at the server end. It may not have arrived there yet, by its other connection: then once more. */
+  private async wake(): Promise<void> {
+    for (let tries = 0; this.blocked && tries < maxWakes; tries += 1) if (await this.options.group.unblock(this.connectionId)) return;
   }
 
   /** Waits for the work, unless it is drained or left meanwhile. */
@@ -162,10 +219,11 @@ export class StreamReader {
     const askedMs = clock.now(); // not when it was last there: who is not asked for messages asks nobody
     for (let failures = 0; this.left === undefined; failures += 1) {
       try {
-        const entries = await this.fetchOnce();
+        await this.fetchOnce();
         this.hasFetched = true;
-        return this.keep(entries);
+        return;
       } catch (error) {
+        this.doubt.begin();
         if (isGroupGone(error)) this.forgetAll();
         else if (!isPassing(error) || !this.hasFetched || clock.now() - askedMs > leaseMs) throw error;
         const ms = Math.min(maxRetryMs, baseRetryMs * 2 ** Math.min(failures, 8));
@@ -175,48 +233,52 @@ export class StreamReader {
     }
   }
 
-  private async fetchOnce(): Promise<readonly Entry[]> {
+  private async fetchOnce(): Promise<void> {
     const { clock, group, link, leaseMs } = this.options;
     if (!this.joined) await this.join();
     const line = await link.get(this.over.signal);
     if (line !== this.line) await this.connected(line);
-    const blockMs = Math.min(maxBlockMs, Math.ceil(leaseMs / 4));
-    if (clock.now() >= this.ownMs) {
-      this.ownMs = Infinity;
-      const entries = this.found(await group.own(this.consumer, this.held.ids()));
-      if (entries.length > 0) return entries;
-    }
-    const { room } = this.held;
-    if (room <= 0) return []; // what a lost answer held has filled it; and to Redis a count of 0 is all there is
+    if (this.doubt.isDue && (await this.keepOwn())) return;
+    const { room } = this;
+    if (room <= 0) return; // what a lost answer held has filled it; and to Redis a count of 0 is all there is
     if (clock.now() >= this.takeMs && !this.tookLast) {
       const others = clock.now() >= this.othersMs;
-      this.takeMs = clock.now() + blockMs;
+      this.takeMs = clock.now() + this.blockMs;
       if (others) this.othersMs = clock.now() + Math.min(leaseMs / 4, 5_000);
       const taken = await group.take(this.consumer, room, others);
       if (taken.nextMs !== undefined) this.takeMs = Math.min(this.takeMs, clock.now() + taken.nextMs);
       const entries = this.found(taken);
       this.tookLast = entries.length > 0;
-      if (this.tookLast) return entries;
+      if (this.tookLast) return this.keep(entries);
     }
-    const waitMs = this.tookLast ? 0 : Math.max(1, Math.ceil(Math.min(blockMs, this.takeMs - clock.now())));
+    const waitMs = this.tookLast ? 0 : Math.max(1, Math.ceil(Math.min(this.blockMs, this.takeMs - clock.now())));
     this.tookLast = false;
     this.blocked = waitMs > 1;
-    if (this.drained || this.left !== undefined) return [];
+    if (this.drained || this.left !== undefined) return;
     try {
-      return await this.fresh(await group.read(link, this.consumer, room, waitMs));
+      await this.keepNew(await group.read(link, this.consumer, room, waitMs));
     } finally {
       this.blocked = false;
       this.cancelDue();
     }
   }
 
-  /** Those among new messages that are for now. */
-  private async fresh(entries: readonly Entry[]): Promise<readonly Entry[]> {
+  /** Keeps those of new messages that are for now, and lets the others wait. */
+  private async keepNew(entries: readonly Entry[]): Promise<void> {
     const later = entries.filter(({ dueMs }) => dueMs !== undefined);
-    if (later.length === 0) return entries;
+    this.keep(later.length === 0 ? entries : entries.filter(({ dueMs }) => dueMs === undefined));
+    if (later.length === 0) return;
     await this.options.group.postpone(this.consumer, later);
     this.takeMs = -Infinity; // one of them may be due
-    return entries.filter(({ dueMs }) => dueMs === undefined);
+  }
+
+  /** Keeps what the reader has without knowing; gives whether there was something. */
+  private async keepOwn(): Promise<boolean> {
+    await this.exchange.over; // what comes by acknowledgements is known then; none brings more while there is doubt
+    const entries = this.found(await this.options.group.own(this.consumer, this.held.ids()));
+    this.doubt.asked();
+    this.keep(entries);
+    return entries.length > 0;
   }
 
   private async join(): Promise<void> {
@@ -230,16 +292,14 @@ export class StreamReader {
 
   /** A connection is there: the answer that the one before did not bring may have had messages in it. */
   private async connected(line: Line): Promise<void> {
-    const { clock, group, link, leaseMs, name, tell } = this.options;
+    const { clock, link, name, tell } = this.options;
     const again = this.line !== undefined;
     this.connectionId = String(await link.call("read", ["CLIENT", "ID"]));
-    if (again) this.keep(this.found(await group.own(this.consumer, this.held.ids())));
+    if (again) this.doubt.begin();
+    if (again) await this.keepOwn();
     this.line = line; // only now: if one of these calls failed it is asked again
     line.down.signal.addEventListener("abort", () => (this.lostMs = clock.now()), { once: true });
-    if (!again) return;
-    // once more when the server no longer waits with the read that was lost
-    this.ownMs = clock.now() + Math.min(maxBlockMs, leaseMs / 4) * 2;
-    tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
+    if (again) tell({ kind: "reconnected", queue: name, awayMs: clock.now() - this.lostMs });
   }
 
   private found({ entries, gone }: Taken): readonly Entry[] {

@@ -98,21 +98,24 @@ end
 return { gone, '-1', '0', taken }`);
 
 /**
- * Acknowledges what the consumer still has; gives 1 or 0 for each. It is looked for among all that the consumer has, if ARGV[3] says how many
- * that may be, else one by one. KEYS: stream. ARGV: group, consumer, how many, ids.
+ * Acknowledges what the consumer still has, and reads so many new entries. Gives 1 or 0 for each that is acknowledged, and the entries. What is
+ * acknowledged is looked for among all that the consumer has, if ARGV[3] says how many that may be, else one by one.
+ * KEYS: stream. ARGV: group, consumer, how many, how many to read, ids.
  */
 export const ack: Script = script("ack", `
 local done, mine, held = {}, {}, {}
 if ARGV[3] ~= '0' then
   for _, entry in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])) do held[entry[1]] = true end
 end
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local has = held[ARGV[i]] or redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1]
-  done[i - 3] = has and 1 or 0
+  done[i - 4] = has and 1 or 0
   if has then mine[#mine + 1] = ARGV[i] end
 end
 if #mine > 0 then redis.call('XACK', KEYS[1], ARGV[1], unpack(mine)) end
-return done`);
+if ARGV[4] == '0' then return { done, {} } end
+local read = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[4], 'STREAMS', KEYS[1], '>')
+return { done, read and not read.err and read[1][2] or {} }`);
 
 /**
  * Gives messages back that the consumer still has, due after a while; gives 1 or 0 for each.
