@@ -148,15 +148,16 @@ function wholePart(value: unknown): Part {
 
 /** What `send` is told, as a message: ids made where none is given, or none that may stand in a header. */
 export function messageOf(parts: Iterable<Part>, options: SendOptions): Message {
-  const traceparent = validTraceparent(options.traceparent);
-  return {
+  const message: Writable<Message> = {
     id: options.id ?? crypto.randomUUID(),
-    parts: [...parts],
+    parts: Array.isArray(parts) ? parts : [...parts],
     correlationId: validCorrelationId(options.correlationId) ?? crypto.randomUUID(),
-    ...(traceparent === undefined ? {} : { traceparent }),
     headers: options.headers ?? noMetadata,
     sentAtMs: Date.now(),
   };
+  const traceparent = validTraceparent(options.traceparent);
+  if (traceparent !== undefined) message.traceparent = traceparent;
+  return message;
 }
 
 /** Writes a body, and refuses one above the limit. */

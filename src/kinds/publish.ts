@@ -11,9 +11,11 @@ import type { Metadata, Part } from "../core/part.ts";
 import { sizeOf } from "../core/part-size.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
-import { type Queue, requireQueue } from "./queue.ts";
+import { type Queue, requireQueue, type SendOptions } from "./queue.ts";
 
 const who = "publish";
+
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** What a queue has confirmed, as `metadata.queue` or as the value of a receipt. */
 export interface Receipt {
@@ -81,14 +83,17 @@ export function publish(queue: Queue, options: PublishOptions = {}): Processor {
 
   async function send(parts: readonly [Part, ...Part[]], context: Context | undefined): Promise<Receipt> {
     const [first] = parts;
+    const sending: Writable<SendOptions> = {};
+    if (context !== undefined) {
+      sending.signal = context.signal;
+      sending.correlationId = context.correlationId;
+    }
     const named = key?.(first);
-    const sent = await queue.send(parts, {
-      ...(context === undefined ? {} : { signal: context.signal, correlationId: context.correlationId }),
-      ...(named === undefined ? {} : { key: named }),
-      ...(id === undefined ? {} : { id: id(first) }),
-      ...(delayMs === 0 ? {} : { delayMs }),
-      ...(headers === undefined ? {} : { headers }),
-    });
+    if (named !== undefined) sending.key = named;
+    if (id !== undefined) sending.id = id(first);
+    if (delayMs > 0) sending.delayMs = delayMs;
+    if (headers !== undefined) sending.headers = headers;
+    const sent = await queue.send(parts, sending);
     return { messageId: sent.messageId, name: queue.name, status: "queued", id: sent.id };
   }
   const received = (receipt: Receipt): Part => json({ ...receipt }, { role: "tool", substream: "status" });

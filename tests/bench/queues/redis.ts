@@ -44,7 +44,7 @@ async function open(url: string): Promise<QueueBench> {
     async fill(count) {
       await client.del([stream, `{${stream}}:${group}:later`, `{${stream}}:${group}:floor`]);
       await client.xGroupCreate(stream, group, "0", { MKSTREAM: true });
-      // what is sent by hand leaves a timer of the client behind for each call, which would end, and be collected, in the time of who is measured next
+      // what is sent leaves a timer of the client behind for each call, which would end, and be collected, in the time of who is measured next
       const waitMs = timersUntilMs - performance.now();
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
       const same = body().toString("utf8");
@@ -93,6 +93,7 @@ async function open(url: string): Promise<QueueBench> {
       const parts = Array.from({ length: count }, () => text(payload));
       for await (const _ of run(publish(queue, { concurrency: inFlight }), parts)) confirmed += 1;
       await queue.close();
+      timersUntilMs = performance.now() + clientTimeoutMs;
       return confirmed;
     },
     async [Symbol.asyncDispose]() {
