@@ -4,6 +4,7 @@
  * @module
  */
 import { MillraceError } from "../core/errors.ts";
+import { LinkedList } from "../core/linked-list.ts";
 
 /** A call in the life of an adapter. */
 export interface RunningCall {
@@ -26,14 +27,14 @@ export interface Lifetime {
 
 /** Starts one; `closing` is what the adapter itself has to close. */
 export function lifetime(service: string, closing: () => Promise<void>): Lifetime {
-  const calls = new Set<(reason: unknown) => void>();
+  const calls = new LinkedList<(reason: unknown) => void>();
   let closed: Promise<void> | undefined;
   const error = (): MillraceError => new MillraceError("closed", `${service}: was closed`, { service });
   const enter = (abort: (reason: unknown) => void): (() => void) => {
     if (closed !== undefined) throw error();
-    calls.add(abort);
+    const node = calls.push(abort);
     return () => {
-      calls.delete(abort);
+      calls.delete(node);
     };
   };
   return {

@@ -82,6 +82,7 @@ export function kafka(options: KafkaOptions): Queue {
     }
   }
 
+  const contentType = Buffer.from(format.mimeType);
   const close = (): Promise<void> => {
     closed ??= Promise.all([sending.close(), ...[...readers].map((reader) => reader.leave(closedError()))]).then(() => {});
     return closed;
@@ -99,7 +100,7 @@ export function kafka(options: KafkaOptions): Queue {
       checkSend(declared, send);
       const message = messageOf(parts, send);
       const value = writeMessage(service, format, message);
-      const { partition, offset } = await sending.send({ key: send.key, value, headers: headersOf(message, format.mimeType) }, send.signal);
+      const { partition, offset } = await sending.send({ key: send.key, value, headers: headersOf(message, contentType) }, send.signal);
       return { id: `${topic}/${partition}/${offset}`, messageId: message.id };
     },
     open(opening) {

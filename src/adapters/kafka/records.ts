@@ -83,15 +83,21 @@ function isAbort({ records }: FetchedBatch): boolean {
 const maxHeaders = 64;
 const maxHeaderBytes = 4_096;
 
+const names = {
+  contentType: Buffer.from("content-type"),
+  messageId: Buffer.from("message-id"),
+  correlationId: Buffer.from("correlation-id"),
+  traceparent: Buffer.from("traceparent"),
+};
+
 /** Headers beside a body: what other programs look at, who do not know our envelope. */
-export function headersOf({ id, correlationId, traceparent }: Message, mimeType: string): Map<Buffer, Buffer> {
-  const headers: readonly (readonly [string, string | undefined])[] = [
-    ["content-type", mimeType],
-    ["message-id", id],
-    ["correlation-id", correlationId],
-    ["traceparent", traceparent],
-  ];
-  return new Map(headers.flatMap(([name, value]) => (value === undefined ? [] : [[Buffer.from(name), Buffer.from(value)]])));
+export function headersOf({ id, correlationId, traceparent }: Message, contentType: Buffer): Map<Buffer, Buffer> {
+  const headers = new Map<Buffer, Buffer>();
+  headers.set(names.contentType, contentType);
+  headers.set(names.messageId, Buffer.from(id));
+  headers.set(names.correlationId, Buffer.from(correlationId));
+  if (traceparent !== undefined) headers.set(names.traceparent, Buffer.from(traceparent));
+  return headers;
 }
 
 /** What headers tell of a message whose body tells nothing of it: one in a form of others. */

@@ -36,12 +36,21 @@ export interface Place {
   readonly offset: bigint;
 }
 
-interface Waiting extends Outgoing {
+/** A class, as what is made once a message and holds it (see `WayOut` of core/runner.ts). */
+class Waiting {
+  readonly message: Outgoing;
   readonly bytes: number;
   readonly resolve: (place: Place) => void;
   readonly reject: (reason: unknown) => void;
   /** Nobody waits for it any more. */
-  gone: boolean;
+  gone = false;
+
+  constructor(message: Outgoing, resolve: (place: Place) => void, reject: (reason: unknown) => void) {
+    this.message = message;
+    this.bytes = sizeOf(message);
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
 
 /** A message with the partition that was chosen for it. */
@@ -121,7 +130,7 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
       try {
         const { client, partitions } = await ready();
         turn += 1; // those without a key share a partition, so that a batch is one; the next takes another
-        await dispatch(client, batch.map((waiting) => ({ waiting, partition: partitionOf(kafka, waiting.key, turn, partitions) })));
+        await dispatch(client, batch.map((waiting) => ({ waiting, partition: partitionOf(kafka, waiting.message.key, turn, partitions) })));
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
@@ -130,7 +139,7 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
   };
   const dispatch = async (client: Producer, batch: readonly Placed[], failures = 0): Promise<void> => {
     if (batch.length === 0) return;
-    const messages = batch.map(({ waiting: { key, value, headers }, partition }) => ({
+    const messages = batch.map(({ waiting: { message: { key, value, headers } }, partition }) => ({
       topic,
       partition,
       ...(key === undefined ? {} : { key: Buffer.from(key) }),
@@ -184,7 +193,7 @@ export function sender(settings: Settings, load: () => Promise<KafkaPackage>): S
       const { promise, resolve, reject } = Promise.withResolvers<Place>();
       const leave = life.enter(reject);
       try {
-        entry = { ...message, bytes: sizeOf(message), resolve, reject, gone: false };
+        entry = new Waiting(message, resolve, reject);
         queue.push(entry);
         working ??= work();
         return await heard(promise, signal);

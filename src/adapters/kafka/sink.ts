@@ -83,13 +83,14 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
     transactionMs,
   });
 
+  const contentType = Buffer.from(format.mimeType);
   const toMessage = (part: Part, at: SinkContext): Outgoing => {
     const { delivery: { key: itsKey, correlationId, traceparent }, deliveries } = at;
     const told = { ...(correlationId === undefined ? {} : { correlationId }), ...(traceparent === undefined ? {} : { traceparent }) };
     const outKey = key === undefined ? (deliveries.length === 1 ? itsKey : undefined) : key(part, at);
     checkSend({ service: who, lacks: {} }, outKey === undefined ? {} : { key: outKey });
     const message = messageOf([part], { id: at.key, ...told });
-    return { key: outKey, value: writeMessage(who, format, message), headers: headersOf(message, format.mimeType) };
+    return { key: outKey, value: writeMessage(who, format, message), headers: headersOf(message, contentType) };
   };
   /** After a commit of which nobody has heard: a transaction of the same name has begun, so it is decided, and the group's places tell. */
   const findOut = async ({ session, shares }: Shares): Promise<void> => {

@@ -46,24 +46,24 @@ export function packetOf(message: Message, place: string, format: MessageFormat,
   const isOwn = format.mimeType === ownMimeType;
   const isShort = utf8Length(id) <= maxPropertyBytes;
   if (!isOwn && !isShort) throw new MillraceError("invalid_input", `${service}: an id may have ${maxPropertyBytes} bytes in this format, got ${utf8Length(id)}`);
-  return {
-    place,
-    body: Buffer.from(written.buffer, written.byteOffset, written.byteLength),
-    properties: {
-      ...fixed,
-      contentType: format.mimeType,
-      ...(isShort ? { messageId: id } : {}),
-      correlationId,
-      timestamp: Math.floor(sentAtMs / 1_000),
-      headers: { ...(isOwn ? {} : foreignHeaders(message.headers)), [placeHeader]: place, ...(traceparent === undefined ? {} : { [traceHeader]: traceparent }) },
-    },
+  const headers: Record<string, unknown> = isOwn ? {} : foreignHeaders(message.headers);
+  headers[placeHeader] = place;
+  if (traceparent !== undefined) headers[traceHeader] = traceparent;
+  const properties: Record<string, unknown> = {
+    ...fixed,
+    contentType: format.mimeType,
+    correlationId,
+    timestamp: Math.floor(sentAtMs / 1_000),
+    headers,
   };
+  if (isShort) properties.messageId = id;
+  return { place, body: Buffer.from(written.buffer, written.byteOffset, written.byteLength), properties };
 }
 
 /** On disk before it is confirmed, and told when there is no such queue. */
 const fixed = { persistent: true, mandatory: true };
 
-function foreignHeaders(headers: Metadata): Readonly<Record<string, unknown>> {
+function foreignHeaders(headers: Metadata): Record<string, unknown> {
   const checked = checkedMetadata(headers, "headers");
   const bytes = utf8Length(JSON.stringify(checked));
   if (bytes > maxHeaderBytes) throw new MillraceError("too_large", `${service}: headers may have ${maxHeaderBytes} bytes, got ${bytes}`);

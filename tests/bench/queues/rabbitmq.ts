@@ -28,7 +28,7 @@ export const rabbitmqBench: QueueBenchOf = {
       const sendOne = (): Promise<void> =>
         new Promise((resolve, reject) => {
           const id = crypto.randomUUID();
-          const options = { persistent: true, mandatory: true, messageId: id, contentType: format.mimeType };
+          const options = { persistent: true, mandatory: true, messageId: id, correlationId: id, contentType: format.mimeType, timestamp: Math.floor(Date.now() / 1_000) };
           channel.sendToQueue(name, body(id), options, (error: unknown) => (error === null ? resolve() : reject(error)));
         });
       const lane = async (): Promise<void> => {
