@@ -60,6 +60,11 @@ export class Door {
     return this.paused ? this.options.clock.now() - this.sinceMs : 0;
   }
 
+  /** How long it is still paused. */
+  get leftMs(): number {
+    return this.state === "paused" ? Math.max(0, this.untilMs - this.options.clock.now()) : 0;
+  }
+
   /** May another message be fetched: to run it, or, after a pause, to see whether it runs? */
   get mayPull(): boolean {
     return this.state === "open" || (this.state === "due" && this.waiting.length === 0);

@@ -189,7 +189,8 @@ export class Handling {
   private async retry(group: Group, error: unknown, attempt: number): Promise<Next> {
     const { queue, ordering, baseMs, maxMs, random, tell } = this.settings;
     // full jitter: what failed together does not come back together
-    const delayMs = Math.round(askedMs(error) ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30)));
+    const soonMs = askedMs(error) ?? random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 30));
+    const delayMs = Math.round(Math.max(soonMs, this.awayMs));
     for (const { delivery } of group) tell({ kind: "retried", id: delivery.id, attempt, delayMs, counted: true, error });
     if (queue.redelivery === "seek" || ordering !== "none") return { kind: "again", delayMs };
     if (queue.lacks.nackDelay !== undefined && delayMs > 0) return { kind: "back", delayMs };
@@ -198,14 +199,19 @@ export class Handling {
   }
 
   /**
-   * All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. Those that may be
-   * to blame after all stay away as long again as the pause has lasted, or the same bad one would be every probe; but no longer than it
-   * takes until they are decided.
+   * During a pause what may be to blame stays away until its end and as long again as it has lasted, or the same bad ones would be every probe; but
+   * no longer than it takes until they are decided.
    */
+  private get awayMs(): number {
+    return this.door.paused ? this.door.leftMs + Math.min(this.door.pausedMs, this.suspicion.leftMs) : 0;
+  }
+
+  /** All wait; the deliveries at hand are not to blame. Where the queue would count, or lose their order, they stay out. */
   private async hold(group: Group, error: unknown, pass: Pass, suspect = false): Promise<Next> {
     const { queue, ordering, tell } = this.settings;
     if (!suspect) this.suspicion.named();
-    const delayMs = Math.ceil(this.pause(error, pass) + (suspect ? Math.min(this.door.pausedMs, this.suspicion.leftMs) : 0));
+    const leftMs = this.pause(error, pass);
+    const delayMs = Math.ceil(suspect ? this.awayMs : leftMs);
     for (const held of group) tell({ kind: "retried", id: held.delivery.id, attempt: this.made.number(held.delivery), delayMs, counted: false, error });
     const stay = queue.redelivery === "seek" || ordering !== "none" || queue.lacks.uncounted !== undefined || queue.lacks.nackDelay !== undefined;
     if (stay) return { kind: "again", delayMs: 0 }; // the door keeps them waiting

@@ -26,6 +26,9 @@ interface Member {
 /** Milliseconds that a transaction takes to be sent and committed, about. */
 const commitMs = 100;
 
+/** Milliseconds after its deadline in which a worker closes what it has open, and its process ends: what is left open then would keep it for ever. */
+const closeMs = 15_000;
+
 /** The workers of a row. */
 export class Crew {
   private readonly members = new Set<Member>();
@@ -111,7 +114,14 @@ export class Crew {
   async stop(deadlineMs: number, count: number = Infinity): Promise<readonly Stopped[]> {
     const members = [...this.members].slice(0, count);
     for (const { child } of members) child.send({ kind: "stop", deadlineMs } satisfies ToWorker, () => {});
-    await Promise.all(members.map(({ gone }) => gone));
+    await Promise.all(members.map(async ({ child, gone }) => {
+      const late = setTimeout(() => {
+        this.failures.push("a worker has stopped, and its process has not ended");
+        child.kill("SIGKILL");
+      }, deadlineMs + closeMs);
+      await gone;
+      clearTimeout(late);
+    }));
     return members.flatMap(({ stopped }) => stopped ?? []);
   }
 

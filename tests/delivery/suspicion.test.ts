@@ -69,6 +69,23 @@ describe("D4: what looks like bad messages is believed to be an outage, for a ti
     expect([it.counters.acked, it.counters.paused]).toEqual([1, false]);
   });
 
+  test("during a pause a bad message that is not spent yet stays away as those that are, or it would be the next probe again", async () => {
+    const clock = fakeClock();
+    const queue = await filled(badWords(5), { clock });
+    const events = heardEvents();
+    await using it = consume(queue, tap((part) => {
+      if (isBad(part)) throw bug();
+    }), undefined, { clock, deadLetter: async () => {}, maxDeliveries: 3, random: () => 1, onEvent: events.onEvent });
+    await until(() => it.counters.paused, clock, 100);
+    const seen = events.all.length;
+    const { id } = await queue.send([text("bad5")]);
+    const tries = () => events.all.slice(seen).flatMap((event, at, later) => (event.kind === "retried" && event.id === id && event.counted ? [{ awayMs: event.delayMs, pause: later[at - 1] }] : []));
+    await until(() => tries().length > 0, clock, 500);
+    const [{ awayMs, pause } = { awayMs: 0, pause: undefined }] = tries();
+    expect(pause).toMatchObject({ kind: "paused" }); // it was a probe
+    expect(awayMs).toBeGreaterThan(pause?.kind === "paused" ? pause.delayMs : Infinity);
+  });
+
   for (const concurrency of [1, 4]) {
     test(`of 300 messages, 2 % bad, with an outage that nobody names for 60 s in the middle, exactly the bad ones are set aside: ${concurrency} at once`, async () => {
       const clock = fakeClock();

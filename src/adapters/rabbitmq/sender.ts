@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
+import { LinkedList, type ListNode } from "../../core/linked-list.ts";
 import { fieldOf } from "../../wire/error-fields.ts";
 import { heard } from "../../wire/heard.ts";
 import type { AmqpConfirmChannel } from "./client.ts";
@@ -16,19 +17,35 @@ import { type Link, openLink, within } from "./link.ts";
 import { Pace } from "./pace.ts";
 import { type Packet, placeHeader } from "./packet.ts";
 
-/** A message on its way. */
-interface Pending {
+/** A message on its way. A class, as what is made once a message and holds it (see `WayOut` of core/runner.ts). */
+class Pending {
   readonly place: string;
-  returned: boolean;
-  /** No one waits for it any more, or it is over. */
-  end(error?: unknown): void;
+  returned = false;
+  private readonly node: ListNode<Pending>;
+  private readonly all: LinkedList<Pending>;
+  private readonly resolve: () => void;
+  private readonly reject: (error: unknown) => void;
+
+  constructor(place: string, all: LinkedList<Pending>, resolve: () => void, reject: (error: unknown) => void) {
+    this.place = place;
+    this.all = all;
+    this.node = all.push(this);
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  end(error?: unknown): void {
+    if (!this.all.delete(this.node)) return;
+    if (error === undefined) this.resolve();
+    else this.reject(error);
+  }
 }
 
 /** A connection with its channel. */
 interface Outlet {
   readonly link: Link;
   readonly channel: AmqpConfirmChannel;
-  readonly pending: Set<Pending>;
+  readonly pending: LinkedList<Pending>;
   /** Why the channel is gone. */
   lost: MillraceError | undefined;
   /** The client holds more than it has written. */
@@ -114,7 +131,7 @@ export class Sender {
     try {
       link = await openLink(dialing, stop.signal, clock, () => this.wake());
       const channel = await heard(link.connection.createConfirmChannel(), stop.signal);
-      const outlet: Outlet = { link, channel, pending: new Set(), lost: undefined, isFull: false };
+      const outlet: Outlet = { link, channel, pending: new LinkedList(), lost: undefined, isFull: false };
       pace.opened();
       this.watch(outlet);
       this.outlet = outlet;
@@ -156,29 +173,17 @@ export class Sender {
   }
 
   private publish(outlet: Outlet, queue: string, { place, body, properties }: Packet, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      const abort = (): void => pending.end(signal?.reason);
-      const pending: Pending = {
-        place,
-        returned: false,
-        end(error) {
-          if (!outlet.pending.delete(pending)) return;
-          signal?.removeEventListener("abort", abort);
-          if (error === undefined) resolve();
-          else reject(error);
-        },
-      };
-      if (signal?.aborted === true) return reject(signal.reason);
-      outlet.link.gather();
-      try {
-        const taken = outlet.channel.publish("", queue, body, properties, (error) => pending.end(this.outcome(outlet, pending, queue, error)));
-        if (!taken) outlet.isFull = true;
-      } catch (error) {
-        return reject(this.dialing.toError("send", error)); // nothing was sent
-      }
-      outlet.pending.add(pending);
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const pending = new Pending(place, outlet.pending, resolve, reject);
+    outlet.link.gather();
+    try {
+      const taken = outlet.channel.publish("", queue, body, properties, (error) => pending.end(this.outcome(outlet, pending, queue, error)));
+      if (!taken) outlet.isFull = true;
+    } catch (error) {
+      pending.end(this.dialing.toError("send", error)); // nothing was sent
+    }
+    return heard(promise, signal);
   }
 
   /** What came of it, or nothing when all is well. */
