@@ -15,6 +15,7 @@ import { checkedMetadata } from "../core/json-border.ts";
 import { unknownMimeType } from "../core/mime-types.ts";
 import type { JsonValue, Metadata, Part } from "../core/part.ts";
 import { noMetadata } from "../core/part.ts";
+import type { Writable } from "../core/writable.ts";
 import type { SendOptions } from "./queue.ts";
 
 /** Bytes of a body, unless its format says otherwise: what all brokers take. */
@@ -37,8 +38,6 @@ export interface ReadMessage extends Partial<Omit<Message, "parts">> {
   /** Why it could not be read; `parts` are its bytes then. */
   readonly unreadable?: MillraceError;
 }
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** How messages are written and read. */
 export interface MessageFormat {
@@ -150,7 +149,7 @@ function wholePart(value: unknown): Part {
 export function messageOf(parts: Iterable<Part>, options: SendOptions): Message {
   const message: Writable<Message> = {
     id: options.id ?? crypto.randomUUID(),
-    parts: Array.isArray(parts) ? parts : [...parts],
+    parts: [...parts], // the caller's own list may change
     correlationId: validCorrelationId(options.correlationId) ?? crypto.randomUUID(),
     headers: options.headers ?? noMetadata,
     sentAtMs: Date.now(),

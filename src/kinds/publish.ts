@@ -11,11 +11,10 @@ import type { Metadata, Part } from "../core/part.ts";
 import { sizeOf } from "../core/part-size.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Context, Processor } from "../core/processor.ts";
+import type { Writable } from "../core/writable.ts";
 import { type Queue, requireQueue, type SendOptions } from "./queue.ts";
 
 const who = "publish";
-
-type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 /** What a queue has confirmed, as `metadata.queue` or as the value of a receipt. */
 export interface Receipt {

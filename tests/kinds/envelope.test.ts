@@ -17,6 +17,13 @@ describe("our envelope", () => {
     expect(readMessage("q", envelope(), body)).toEqual({ ...message, traceparent, headers: { n: 1 } });
   });
 
+  test("a message keeps its parts, whatever becomes of the list that was given", () => {
+    const given = [text("a")];
+    const { parts } = messageOf(given, {});
+    given.push(text("b"));
+    expect(parts).toEqual([text("a")]);
+  });
+
   test("of another version, of no object and of no JSON cannot be read, and says why without quoting it", () => {
     const secret = "sk-secret-of-the-body";
     for (const body of ["{}", '{"millrace":2,"parts":[]}', "[1]", `"${secret}"x`, '{"millrace":1,"parts":7}', '{"millrace":1,"parts":[{"kind":"video"}]}', ""]) {
