@@ -4,7 +4,7 @@
  * @module
  */
 import type * as platformatic from "@platformatic/kafka";
-import type { Consumer, Producer } from "@platformatic/kafka";
+import type { Connection, Consumer, Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
@@ -24,12 +24,12 @@ export function kafkaPackage(): LazyClient<KafkaPackage> {
 /** A client that makes sure that each message is stored once, in order, by all replicas in sync. */
 export function openProducer({ Producer }: KafkaPackage, settings: Settings): Producer {
   // `false`: with a number below 2 the client would repeat for ever
-  return heardErrors(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false }));
+  return watched(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false }));
 }
 
 /** The same for transactions of one name: of several the last one that has begun is heard. One that takes longer is aborted by the broker. */
 export function openTransactional({ Producer }: KafkaPackage, settings: Settings, transactionalId: string, transactionMs: number): Producer {
-  return heardErrors(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false, transactionalId, timeout: transactionMs }));
+  return watched(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false, transactionalId, timeout: transactionMs }));
 }
 
 /** A member of the group, once it has joined: it keeps partitions and commits, and fetches nothing. */
@@ -49,14 +49,14 @@ export function openMember({ Consumer }: KafkaPackage, settings: Settings, befor
     protocolsMetadata: beforeJoin,
   });
   consumer.topics.track(topic);
-  return heardErrors(consumer);
+  return watched(consumer);
 }
 
 /** A client that fetches, and is no member: a fetch that waits for messages would hold up signs of life on one connection. */
 export function openFetcher({ Consumer }: KafkaPackage, settings: Settings): Consumer {
   const consumer = new Consumer({ ...common(settings, settings.timeoutMs), groupId: groupOf(settings), autocommit: false, retries: false });
   consumer.topics.track(settings.topic);
-  return heardErrors(consumer);
+  return watched(consumer);
 }
 
 /** Ends a client, and its connections also when the other side is silent. Never rejects. */
@@ -64,7 +64,7 @@ export async function closeClient(client: Consumer | Producer, clock: Clock): Pr
   // left first: a member that is closed while it joins would go on sending signs of life
   if ("leaveGroup" in client) await briefly(Promise.resolve(client.leaveGroup(true)), clock);
   await briefly(client.close(true), clock);
-  for (const [, connection] of client.connections) connection.socket?.destroy();
+  for (const { socket } of opened.get(client) ?? []) socket?.destroy();
 }
 
 async function briefly(ending: Promise<unknown>, clock: Clock): Promise<void> {
@@ -92,8 +92,18 @@ function common({ brokers, tls, sasl, connectMs }: Settings, requestTimeout: num
   };
 }
 
+/**
+ * The connections that a client has opened. It forgets one too early: where the last one to a broker ends with an error, and the next one
+ * is opened before its socket has closed, that takes the next one out of the list.
+ */
+const opened = new WeakMap<Consumer | Producer, readonly Connection[]>();
+
 /** Its errors are told by calls that fail; an event that nobody hears would end the process. */
-function heardErrors<C extends Consumer | Producer>(client: C): C {
+function watched<C extends Consumer | Producer>(client: C): C {
   client.on("error", () => {});
+  client.connections.on("connecting", ({ connection }) => {
+    const open = opened.get(client)?.filter(({ socket }) => !socket?.destroyed) ?? [];
+    opened.set(client, [...open, connection]);
+  });
   return client;
 }
