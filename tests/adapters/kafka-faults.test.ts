@@ -174,6 +174,22 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     expect([...seen].sort()).toEqual(["b", "c", "d"]);
   });
 
+  test("some at once keep to one connection; for a hundred there is a second, and what is cut on the way is told of each", async () => {
+    const queue = await open({ timeoutMs: 1_000 });
+    const send = (count: number): Promise<readonly unknown[]> => Promise.all(Array.from({ length: count }, () => codeOf(queue.send([text("a")]))));
+    await send(20);
+    await send(20);
+    expect(proxy.open).toBe(1);
+    expect(new Set(await send(100))).toEqual(new Set(["sent"]));
+    expect(proxy.open).toBe(2);
+    const cut = send(100);
+    await new Promise((resolve) => setImmediate(resolve)); // both batches are being written
+    proxy.cut();
+    const codes = new Set(await cut);
+    expect([...codes].filter((code) => code !== "sent" && code !== "interrupted" && code !== "unavailable")).toEqual([]);
+    expect(new Set(await send(100))).toEqual(new Set(["sent"]));
+  });
+
   test("messages that were confirmed are there, whatever happens to the connection meanwhile", async () => {
     const queue = await open({ timeoutMs: 1_000 });
     const sent: string[] = [];

@@ -232,6 +232,26 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       expect(sent[3]?.id).toBe(`${queue.name}/${partitions[0]}/1`);
     });
 
+    test("keeps the order of each key, and all of it where there is one partition, of hundreds sent at once", async () => {
+      for (const partitions of [1, 4]) {
+        await using queue = await open({ topic: await topicOf(partitions) });
+        await queue.send([]); // from here on it knows how many there are
+        const keys = Array.from({ length: 300 }, (_, n) => (partitions === 1 && n % 3 === 0 ? undefined : `k${n % 7}`));
+        const sent = await Promise.all(keys.map((key) => queue.send([], key === undefined ? {} : { key })));
+        const offsets = Map.groupBy(sent.map(({ id }, n) => ({ key: keys[n], offset: Number(id.split("/")[2]) })), ({ key }) => (partitions === 1 ? "all" : key));
+        for (const [, places] of offsets) expect(places).toEqual([...places].sort((a, b) => a.offset - b.offset));
+      }
+    });
+
+    test("keeps the order of a key also while it learns how many partitions there are", async () => {
+      await using queue = await open({ topic: await topicOf(4) });
+      const send = () => queue.send([text("x".repeat(10_000))], { key: "a" });
+      const before = Array.from({ length: 300 }, send); // three batches
+      await before[0];
+      const sent = await Promise.all([...before, ...Array.from({ length: 100 }, send)]);
+      expect(sent.map(({ id }) => Number(id.split("/")[2]))).toEqual(sent.map((_, n) => n));
+    });
+
     test("messages that are too much together are stored one by one, one that is too large for the topic is refused", async () => {
       await using queue = await open({ topic: await topicOf(1, [{ name: "max.message.bytes", value: "3000" }]) });
       const words = Array.from({ length: 8 }, (_, n) => String(n).repeat(1_000));

@@ -15,7 +15,7 @@ import { keepInside } from "./held.ts";
 import { checked, type KafkaOptions, lacks, service } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { headersOf } from "./records.ts";
-import { sender } from "./sender.ts";
+import { Sender } from "./sender.ts";
 import { watchStuck } from "./stuck.ts";
 
 export type { KafkaOptions, KafkaSasl, KafkaSecret, KafkaTls } from "./options.ts";
@@ -30,8 +30,8 @@ export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
  * partition goes to another reader, what is out of it may still be settled for half of `sessionMs`; then it is lost, and comes there.
  * One that is not settled for `maxStuckMs` is told of, by an event `stuck`: a worker gives up an attempt after its `deliveryTimeoutMs`, but
  * without dead letters it tries again for ever, and all behind it waits.
- * Messages of one key lie in one partition, where Kafka's own client would put them. A reading survives brokers that go and
- * come back.
+ * Messages of one key lie in one partition, where Kafka's own client would put them, in the order in which they were sent. What is sent
+ * at once goes in batches, on one connection and, where there is much of it, on a second. A reading survives brokers that go and come back.
  *
  * Throws: as every queue. `send`: `interrupted` when nobody knows whether the message was stored; `not_found` for a topic that is not there.
  *         `open`: `missing_config` without a `group`; `not_found` for messages that are gone, with `whenGone: "fail"`.
@@ -51,7 +51,7 @@ export function kafka(options: KafkaOptions): Queue {
   const { topic, format, group } = settings;
   const declared: Pick<Queue, "service" | "lacks"> = { service, lacks };
   const { get: load } = kafkaPackage();
-  const sending = sender(settings, load);
+  const sending = new Sender(settings, load);
   const readers = new Set<Reader>();
   const prepare = new Set<() => Promise<void>>();
   let closed: Promise<void> | undefined;

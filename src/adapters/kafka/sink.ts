@@ -12,7 +12,7 @@ import type { Sink, SinkContext } from "../../kinds/sink.ts";
 import { areSettled, insideOf, placesBehind, type Shares, sharesOf } from "./held.ts";
 import { isName, service } from "./options.ts";
 import { headersOf } from "./records.ts";
-import { batchBytes, type Outgoing, sizeOf } from "./sender.ts";
+import { batchBytes, type Outgoing, sizeOf } from "./outgoing.ts";
 import { type Transaction, transactions } from "./transactions.ts";
 
 const who = "kafkaSink";

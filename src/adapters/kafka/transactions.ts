@@ -15,7 +15,7 @@ import { closeClient, type KafkaPackage, openTransactional } from "./client.ts";
 import { answeredBy, faultOf, isUnknownTopic, toKafkaError, topicRefreshes } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
 import { addPlaces, type Mark } from "./places.ts";
-import { type Outgoing, partitionOf } from "./sender.ts";
+import { type Outgoing, partitionOf } from "./outgoing.ts";
 
 /** Answers that are others soon: the end of the transaction before is still being written down, or of one that somebody left open. */
 const passing: ReadonlySet<string> = new Set(["CONCURRENT_TRANSACTIONS", "UNSTABLE_OFFSET_COMMIT", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR"]);
