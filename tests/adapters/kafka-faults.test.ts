@@ -141,6 +141,26 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     await again.ack();
   });
 
+  test("as many as may be out are handed out while acknowledgements are on their way, and no more", async () => {
+    const queue = await open();
+    await store(queue, ["a", "b", "c", "d", "e", "f", "g"]);
+    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 2 })[Symbol.asyncIterator]();
+    const next = async (): Promise<Delivery> => (await reading.next()).value as Delivery;
+    const pair = [await next(), await next()];
+    proxy.faults.silent = "down";
+    const acknowledged = Promise.all(pair.map((delivery) => delivery.ack()));
+    const more = [await next(), await next()];
+    let last: Delivery | undefined;
+    const waiting = next().then((delivery) => (last = delivery));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(last, "two are out").toBeUndefined();
+    const others = Promise.all(more.map((delivery) => delivery.ack()));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(last, "four are not confirmed").toBeUndefined();
+    proxy.heal();
+    await Promise.all([acknowledged, others, waiting]);
+  });
+
   test("an abort ends a reading that waits, with its reason, and closes its connections; also when nothing answers", async () => {
     for (const silent of [undefined, "both"] as const) {
       const queue = await open();

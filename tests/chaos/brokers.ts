@@ -41,6 +41,8 @@ export interface Broker {
   /** Makes what a queue needs on the server. */
   setup(url: string, name: string): Promise<void>;
   queue(url: string, name: string): Queue;
+  /** For each message that may be out, so many more may be acknowledged and not confirmed, and come again. @default 0 */
+  readonly unconfirmed?: number;
 }
 
 /** Milliseconds until what a killed worker had is given to another. */
@@ -113,6 +115,7 @@ export const brokers: readonly Broker[] = [
       await admin.close();
     },
     queue: kafkaQueue,
+    unconfirmed: 1,
   },
 ];
 

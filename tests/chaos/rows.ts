@@ -56,9 +56,11 @@ export async function workersKilled({ broker, server, messages, workMs = 5 }: Pi
       await crew.kill();
     }
   });
-  const bound = kills * maxInFlight;
+  const { unconfirmed = 0 } = broker;
+  const bound = kills * maxInFlight * (1 + unconfirmed);
   const { killedInFlight, idleKills } = played.crew;
-  return result(`worker killed ${kills} times`, messages, played, `at most ${kills} kills x ${maxInFlight} in flight; ${killedInFlight} were`, [
+  const each = `${maxInFlight} in flight${unconfirmed === 0 ? "" : ` and ${unconfirmed * maxInFlight} to be confirmed`}`;
+  return result(`worker killed ${kills} times`, messages, played, `at most ${kills} kills x ${each}; ${killedInFlight} were`, [
     ...(played.duplicates > bound ? [`${played.duplicates} duplicates, more than ${bound}`] : []),
     ...(idleKills > kills / 10 ? [`${idleKills} of ${kills} kills found nothing in flight: shows nothing`] : []),
   ]);

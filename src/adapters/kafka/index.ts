@@ -29,7 +29,8 @@ export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
  * What was given back comes again from memory, after its delay, and holds up its partition until then: a log takes nothing back. When a
  * partition goes to another reader, what is out of it may still be settled for half of `sessionMs`; then it is lost, and comes there.
  * One that is not settled for `maxStuckMs` is told of, by an event `stuck`: a worker gives up an attempt after its `deliveryTimeoutMs`, but
- * without dead letters it tries again for ever, and all behind it waits.
+ * without dead letters it tries again for ever, and all behind it waits. While acknowledgements are being committed the next messages are
+ * handed out: up to `maxInFlight` are unsettled, and as many settled and not yet confirmed.
  * Messages of one key lie in one partition, where Kafka's own client would put them, in the order in which they were sent. What is sent
  * at once goes in batches, on one connection and, where there is much of it, on a second. A reading survives brokers that go and come back.
  *

@@ -186,9 +186,11 @@ export class Reader {
   private take(): Delivery | undefined {
     const { session } = this;
     if (session === undefined) return undefined;
+    const { maxInFlight } = this.options;
     const partitions = [...session.partitions.values()];
-    const out = partitions.reduce((sum, partition) => sum + partition.out.size, session.commits.size);
-    if (out >= this.options.maxInFlight) return undefined;
+    const out = partitions.reduce((sum, partition) => sum + partition.out.size, 0);
+    // as many as may be out may wait for their commit besides, so that there is work while the broker takes its time for it
+    if (out >= maxInFlight || out + session.commits.size >= 2 * maxInFlight) return undefined;
     for (let n = 0; n < partitions.length; n += 1) {
       const partition = partitions[(this.turn + n) % partitions.length];
       const message = partition?.take();
