@@ -1,6 +1,9 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { nats, type NatsOptions, type NatsQueue } from "../../src/adapters/nats/index.ts";
 import { consume, isMillraceError, type Part, pipe, text } from "../../src/index.ts";
+import type { Delivery } from "../../src/kinds/queue.ts";
 import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
 import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
 import { type Host, openHost } from "../services/host.ts";
@@ -70,6 +73,22 @@ describe.skipIf(reachable.skip !== undefined)(titled("nats, its server or the wa
     await complete(seen, all);
     await stop();
     expect(away.all).toHaveLength(1);
+  }, 120_000);
+
+  test("a server that comes back with an older state gives out again what it has forgotten; who holds it hears that", async () => {
+    const queue = await opened({ leaseMs: 600_000 });
+    await sendAll(queue, ["a", "b"]);
+    const messages = queue.open({ signal: new AbortController().signal, maxInFlight: 2 })[Symbol.asyncIterator]();
+    const held = [(await messages.next()).value as Delivery, (await messages.next()).value as Delivery];
+    await server.process.stop("SIGKILL");
+    rmSync(join(server.directory, "jetstream", "$G", "streams", queue.name, "obs", "millrace", "o.dat"), { force: true }); // as if not written yet
+    const acknowledged = held.map((delivery) => delivery.ack().catch((error: unknown) => error));
+    server = await startNats(host, server);
+    for (const error of await Promise.all(acknowledged)) expect(error).toMatchObject({ code: "closed" });
+    for (const { signal } of held) expect(signal.reason).toMatchObject({ code: "closed", message: expect.stringContaining("the server has forgotten") });
+    const again = [(await messages.next()).value as Delivery, (await messages.next()).value as Delivery];
+    expect(again.map(({ id }) => id)).toEqual(held.map(({ id }) => id));
+    for (const delivery of again) await delivery.ack();
   }, 120_000);
 
   test("connections that are cut come back, each told once, and what was out is settled or comes again", async () => {

@@ -95,6 +95,19 @@ describe.skipIf(server.skip !== undefined)(titled("nats on its server", server),
     expect(textsIn(await reading(queue).settle(2))).toEqual(["a", "c"]);
   });
 
+  test("what a consumer that was made anew does not know of comes again, and an acknowledgement of it does not wait for ever", async () => {
+    await using queue = await opened({ leaseMs: 600_000, timeoutMs: 200 });
+    await queue.send([text("a")]);
+    const messages = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]();
+    const held = (await messages.next()).value as Delivery;
+    await manager.consumers.delete(queue.name, "millrace");
+    await queue.setup({ storage: "memory" });
+    await expect(held.ack()).rejects.toMatchObject({ code: "closed" });
+    const again = (await messages.next()).value as Delivery;
+    expect(again.id).toBe(held.id);
+    await again.ack();
+  });
+
   test("a full stream refuses what is new, and takes it when there is room", async () => {
     await using queue = await opened({}, { maxMessages: 1 });
     await queue.send([text("a")]);

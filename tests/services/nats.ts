@@ -1,9 +1,10 @@
 /**
- * A NATS of the tests' own, with JetStream: the machine's program, else Debian's, unpacked into the project's ignored cache folder.
+ * A NATS of the tests' own, with JetStream: the machine's program, else that of Debian's newest suite, unpacked into the project's ignored
+ * cache folder. Older ones, bookworm's 2.9.10 among them, may give out nothing more after they were killed: nats-server#6387, mended in 2.10.25.
  *
  * @module
  */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { call, privateApt } from "./debian.ts";
@@ -32,7 +33,9 @@ interface NatsProgram {
 export function natsProgram(): NatsProgram {
   const local = firstFile("nats-server");
   if (local !== undefined) return { command: local, from: `${versionOf(local)} (${local})` };
-  const command = keptProgram() ?? fetched();
+  const kept = join(cache, "nats-server-trixie");
+  const command = join(kept, within);
+  if (!existsSync(command)) fetched(kept);
   return { command, from: `${versionOf(command)} (Debian's, unpacked)` };
 }
 
@@ -67,29 +70,21 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-function keptProgram(): string | undefined {
-  if (!existsSync(cache)) return undefined;
-  const programs = readdirSync(cache).filter((name) => name.startsWith("nats-server-")).map((name) => join(cache, name, within));
-  return programs.find((path) => existsSync(path));
-}
-
 /** What was there first stays when two do it at once. */
-function fetched(): string {
+function fetched(kept: string): void {
   console.log("services: fetching nats-server (once, into .cache/services)");
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, "making-"));
   try {
     const root = join(work, "root");
-    privateApt(join(work, "apt")).unpack(["nats-server"], root);
-    const kept = join(cache, `nats-server-${/v?([\d.]+)$/.exec(versionOf(join(root, within)))?.[1] ?? "unknown"}`);
+    privateApt(join(work, "apt"), "trixie").unpack(["nats-server"], root);
     if (!existsSync(kept)) renameSync(root, kept);
-    return join(kept, within);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-/** `nats-server: v2.9.10` */
+/** `nats-server: v2.10.27` */
 function versionOf(command: string): string {
   return call(command, ["--version"]).trim().replace(": v", " ");
 }

@@ -67,6 +67,7 @@ async function tell({ service, connection }: DeliverySettings, reader: Reader, h
       if (isMillraceError(error, "not_found")) throw new MillraceError("closed", `${service}: delivery ${held.id} is lost: the consumer is gone`, { service, cause: error });
       const passes = isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
       if (what !== "ack" || !passes) throw error;
+      await reader.check();
     }
   }
 }

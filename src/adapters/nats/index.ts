@@ -3,7 +3,8 @@
  *
  * Kind: queue. Client: `@nats-io/transport-node`, `@nats-io/jetstream` and `@nats-io/nats-core` 3 (optional peers, loaded at first use), or a ready
  * connection.
- * Server: 2.9 or newer, with JetStream.
+ * Server: 2.9 or newer, with JetStream; best 2.10.25 or newer, as an older one that was killed may give out nothing more of a consumer
+ * (https://github.com/nats-io/nats-server/pull/6387).
  * Source: https://docs.nats.io/nats-concepts/jetstream, https://github.com/nats-io/nats.js/tree/main/jetstream
  *
  * @module

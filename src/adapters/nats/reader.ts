@@ -9,6 +9,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { Deadlines } from "../../core/deadlines.ts";
 import { isMillraceError, MillraceError } from "../../core/errors.ts";
+import { ignore } from "../../core/flow.ts";
 import type { QueueOpenOptions } from "../../kinds/queue.ts";
 import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
 import type { Connection } from "./connection.ts";
@@ -59,6 +60,7 @@ export class Reader {
   private lostMs: number | undefined;
   private wake: () => void = () => {};
   private cancelAgain: (() => void) | undefined;
+  private checking: Promise<void> | undefined;
 
   /** `forgotten` is called once it holds nothing and gets nothing any more. */
   constructor(settings: ReaderSettings, options: QueueOpenOptions, forgotten: () => void) {
@@ -133,6 +135,17 @@ export class Reader {
   /** The lease goes on from then, when it was prolonged. */
   prolong(held: Held, atMs: number): void {
     if (this.isHeld(held)) this.lease(held, atMs);
+  }
+
+  /**
+   * Looks whether the server still knows what is held here: an acknowledgement of what it has forgotten is never answered. Asked once for all
+   * who want to know meanwhile; never rejects.
+   */
+  check(): Promise<void> {
+    this.checking ??= this.look()
+      .then(ignore, ignore)
+      .finally(() => (this.checking = undefined));
+    return this.checking;
   }
 
   /** Asks for no more; what is out stays out. */
@@ -219,11 +232,19 @@ export class Reader {
     else this.fail(ending);
   }
 
+  /** Where the consumer stands. What it does not know to be out, since its server came back with an older state, is lost here, and comes again. */
+  private async look(): Promise<ConsumerState> {
+    const held = [...this.held.values()]; // what comes meanwhile may be newer than the answer
+    const state = await this.settings.look(this.options.signal);
+    for (const each of held) if (each.streamSeq > state.delivered.streamSeq) this.lose(each, "the server has forgotten that it gave it out");
+    return state;
+  }
+
   /** Looks at the consumer, and asks for messages. */
   private async begin(): Promise<void> {
     if (this.state !== "reading") return;
     try {
-      const state = await this.settings.look(this.options.signal);
+      const state = await this.look();
       if (this.state !== "reading") return;
       this.gaps.begin(state);
       this.paused = false;
