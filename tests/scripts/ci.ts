@@ -5,10 +5,11 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, relative } from "node:path";
+import pLimit from "p-limit";
 import { type Runtime, runtimes } from "../runtimes/run.ts";
 import { installed, root } from "./side-folder.ts";
 
@@ -32,7 +33,7 @@ const onceOnly: readonly Exclusion[] = [
   ["tests/readme.test.ts", "starts the blocks as programs of its own runtime; the samples are run on each"],
   ["tests/examples.test.ts", "reads the sources, starts programs of the pinned Node"],
   ["tests/samples/**", "starts programs of the pinned Node"],
-  ["tests/samples.test.ts", "starts programs of its own runtime; the samples are a step of their own on each"],
+  ["tests/samples.test.ts", "starts programs of its own runtime; the samples are a step of their own on the others"],
   ["tests/bench/**", "measures, which is the same on every runtime"],
   ["tests/scripts/**", "tests the project's own tools"],
   ["tests/new-adapter.test.ts", "compiles and tests a copy of the project with the pinned Node"],
@@ -59,12 +60,12 @@ function exclusions({ name }: Runtime): readonly Exclusion[] {
   return [...onceOnly, ...(name.startsWith("node") ? pinnedNode : nodeOnly)];
 }
 
-function step(name: string, run: () => Count): void {
+async function step(name: string, run: () => Count | Promise<Count>): Promise<void> {
   const start = performance.now();
   console.log(`\n== ${name}`);
   let count: Count;
   try {
-    count = run();
+    count = await run();
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     count = { passed: 0, failed: 1, skipped: 0 };
@@ -126,23 +127,31 @@ function suite(runtime: Runtime): Count {
   rmSync(file, { force: true });
   const left = exclusions(runtime);
   for (const [pattern, reason] of left) console.log(`left out on ${runtime.name}: ${pattern} (${reason})`);
-  const env = { PROPERTY_RUNS: "60", ...process.env, TEST_RESULTS: file, TEST_EXCLUDE: left.map(([pattern]) => pattern).join(",") }; // in full on the first runtime
+  const env = { PROPERTY_RUNS: "25", ...process.env, TEST_RESULTS: file, TEST_EXCLUDE: left.map(([pattern]) => pattern).join(",") }; // in full on the first runtime
   const { status } = spawnSync(runtime.command, runtime.suite, { cwd: root, stdio: "inherit", env });
   return counted(file, status === 0);
 }
 
-/** The numbered samples, as a user would start them. */
-function samples(runtime: Runtime): Count {
+/** The numbered samples, as a user would start them; one for each core at a time. */
+async function samples(runtime: Runtime): Promise<Count> {
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
-  for (const name of readdirSync(join(root, "samples")).filter((file) => /^\d\d-.*\.ts$/.test(file))) {
+  const names = readdirSync(join(root, "samples")).filter((file) => /^\d\d-.*\.ts$/.test(file));
+  await pLimit(2).map(names, async (name) => {
     const source = readFileSync(join(root, "samples", name), "utf8");
     const expected = [...source.matchAll(/^\/\/ prints: (.*)$/gm)].map((match) => match[1]).join("\n");
-    const { status, stdout, stderr } = spawnSync(runtime.command, [...runtime.file, join("samples", name)], { cwd: root, encoding: "utf8" });
+    const { status, stdout, stderr } = await ended(runtime.command, [...runtime.file, join("samples", name)]);
     const ok = status === 0 && stdout.trim() === expected;
     if (!ok) console.error(`${name} on ${runtime.name}: status ${status}\n${stdout}${stderr}`);
     count[ok ? "passed" : "failed"] += 1;
-  }
+  });
   return count;
+}
+
+/** How a program ended, and what it said. */
+function ended(command: string, args: readonly string[]): Promise<{ readonly status: number | string; readonly stdout: string; readonly stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd: root }, (error, stdout, stderr) => resolve({ status: error === null ? 0 : (error.code ?? String(error.signal)), stdout, stderr }));
+  });
 }
 
 /** The packed package in an empty project: every entry loads with no SDK beside it, and a pipeline runs. */
@@ -179,24 +188,24 @@ console.log("ok:", ${entries.length}, "entries");
 mkdirSync(results, { recursive: true });
 const vitest = join("node_modules", "vitest", "vitest.mjs");
 const suiteFile = process.env.TEST_RESULTS;
-if (suiteFile !== undefined) step("suite (npm test)", () => counted(suiteFile, process.env.SUITE_STATUS === "0"));
-step("types", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]));
-step("lint", () => check(process.execPath, [join("tests", "scripts", "lint.ts")]));
-step("branch coverage of core and streams", () =>
+if (suiteFile !== undefined) await step("suite (npm test)", () => counted(suiteFile, process.env.SUITE_STATUS === "0"));
+await step("types", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"]));
+await step("lint", () => check(process.execPath, [join("tests", "scripts", "lint.ts")]));
+await step("branch coverage of core and streams", () =>
   check(process.execPath, [vitest, "run", "--coverage", "--reporter=dot", "tests/core", "tests/streams"], { env: { ...process.env, PROPERTY_RUNS: "60" } }),
 );
-step("build", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]));
+await step("build", () => check(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]));
 const tools = join(installed("tests/scripts"), ".bin");
 const path = `${tools}${delimiter}${process.env.PATH ?? ""}`;
-step("publint", () => check("publint", ["--strict", "."], { env: { ...process.env, PATH: path } }));
-step("are the types wrong", () =>
+await step("publint", () => check("publint", ["--strict", "."], { env: { ...process.env, PATH: path } }));
+await step("are the types wrong", () =>
   check("attw", ["--pack", ".", "--profile", "esm-only", "--exclude-entrypoints", "package.json"], { env: { ...process.env, PATH: path } }),
 );
 const all = runtimes();
-for (const runtime of all) step(`samples on ${runtime.name}`, () => samples(runtime));
-for (const runtime of all.slice(1)) step(`suite on ${runtime.name}`, () => suite(runtime));
+for (const runtime of all.slice(1)) await step(`samples on ${runtime.name}`, () => samples(runtime));
+for (const runtime of all.slice(1)) await step(`suite on ${runtime.name}`, () => suite(runtime));
 const consumer = makeConsumer();
-for (const runtime of all) step(`packed tarball on ${runtime.name}`, () => packed(consumer, runtime));
+for (const runtime of all) await step(`packed tarball on ${runtime.name}`, () => packed(consumer, runtime));
 rmSync(consumer, { recursive: true, force: true });
 
 for (const failure of failures) console.log(`\nFAILED ${failure}`);
