@@ -9,7 +9,6 @@ import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import type { MessageToProduce, Producer } from "@platformatic/kafka";
 import type { MillraceError } from "../../core/errors.ts";
-import type { Writable } from "../../core/writable.ts";
 import { refusedBy, storedBy, wasAnswered } from "./answers.ts";
 import { closeClient, type KafkaPackage, openProducer } from "./client.ts";
 import { backoffMs, faultOf, isUnknownTopic, toKafkaError, topicRefreshes, wasSent } from "./errors.ts";
@@ -186,7 +185,6 @@ export class Lane {
 }
 
 function toRecord(topic: string, { message: { key, value, headers }, partition }: Waiting): MessageToProduce<Buffer, Buffer, Buffer, Buffer> {
-  const record: Writable<MessageToProduce<Buffer, Buffer, Buffer, Buffer>> = { topic, partition, value: Buffer.from(value.buffer, value.byteOffset, value.byteLength), headers };
-  if (key !== undefined) record.key = Buffer.from(key);
-  return record;
+  const record = { topic, partition, value: Buffer.from(value.buffer, value.byteOffset, value.byteLength), headers };
+  return key === undefined ? record : { ...record, key: Buffer.from(key) };
 }
