@@ -127,7 +127,7 @@ function suite(runtime: Runtime): Count {
   rmSync(file, { force: true });
   const left = exclusions(runtime);
   for (const [pattern, reason] of left) console.log(`left out on ${runtime.name}: ${pattern} (${reason})`);
-  const env = { PROPERTY_RUNS: "25", ...process.env, TEST_RESULTS: file, TEST_EXCLUDE: left.map(([pattern]) => pattern).join(",") }; // in full on the first runtime
+  const env = { PROPERTY_RUNS: "60", ...process.env, TEST_RESULTS: file, TEST_EXCLUDE: left.map(([pattern]) => pattern).join(",") }; // in full on the first runtime
   const { status } = spawnSync(runtime.command, runtime.suite, { cwd: root, stdio: "inherit", env });
   return counted(file, status === 0);
 }
