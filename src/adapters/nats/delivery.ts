@@ -8,6 +8,7 @@ import { isMillraceError, MillraceError, wholeNumber } from "../../core/errors.t
 import { type MessageFormat, readMessage } from "../../kinds/envelope.ts";
 import { handOut, type Hands } from "../../kinds/hand-out.ts";
 import type { Delivery, Queue } from "../../kinds/queue.ts";
+import { heard } from "../../wire/heard.ts";
 import type { Connection } from "./connection.ts";
 import { type Held, negative } from "./held.ts";
 import type { Reader } from "./reader.ts";
@@ -67,7 +68,7 @@ async function tell({ service, connection }: DeliverySettings, reader: Reader, h
       if (isMillraceError(error, "not_found")) throw new MillraceError("closed", `${service}: delivery ${held.id} is lost: the consumer is gone`, { service, cause: error });
       const passes = isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
       if (what !== "ack" || !passes) throw error;
-      await reader.check();
+      await heard(reader.check(), held.controller.signal); // whose lease ends meanwhile is not kept waiting
     }
   }
 }
