@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { inspect } from "node:util";
-import { afterAll, describe, expect, it, test } from "vitest";
+import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { redisSettings } from "../../src/adapters/redis/client.ts";
 import { redisStreams, type RedisStreamsOptions } from "../../src/adapters/redis/index.ts";
 import { Link } from "../../src/adapters/redis/link.ts";
@@ -41,6 +41,19 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
   };
 
   queueContract({ describe, it }, { name: "redis streams", open: () => opened({ leaseMs: 1_200 }), declares, put });
+
+  test("a hundred messages and their commands need no timer of their own: the client would keep each for five seconds", async () => {
+    const queue = opened();
+    await queue.send([text("connected")]);
+    const timers = vi.spyOn(AbortSignal, "timeout");
+    try {
+      await run(publish(queue, { concurrency: 20 }), Array.from({ length: 100 }, (_, i) => String(i))).collect();
+      expect(timers).not.toHaveBeenCalled();
+    } finally {
+      timers.mockRestore();
+      await queue.close();
+    }
+  });
 
   test("by a client of ioredis a worker does all that is sent, and its connections are gone afterwards", async () => {
     const client = new Redis(url, { lazyConnect: true, connectionName: names.name() });

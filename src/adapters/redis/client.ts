@@ -156,7 +156,8 @@ async function openNode(client: NodeRedisClient, lost: (error: unknown) => void,
   });
   await client.connect();
   if (destroyed) client.destroy(); // the socket that was being opened then is open now all the same
-  const options = { typeMapping: { [bulkString]: Buffer } };
+  // no timer of the client's for each command: one clock of ours watches them all (link.ts)
+  const options = { typeMapping: { [bulkString]: Buffer }, timeout: undefined };
   return {
     send: (args) => client.sendCommand(asBuffers(args, Buffer), options),
     async subscribe(channel, listener) {
