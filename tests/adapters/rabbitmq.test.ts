@@ -1,7 +1,9 @@
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { Pace } from "../../src/adapters/rabbitmq/pace.ts";
 import type { AmqpConnection } from "../../src/adapters/rabbitmq/index.ts";
 import { foreign, json, text } from "../../src/index.ts";
+import type { Delivery, Queue } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { queueContract, type QueueSubject } from "../../src/testing/contracts/queue.ts";
 import { service, titled } from "../services.ts";
@@ -135,5 +137,92 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq", server), () => {
     await queue.close();
     expect([made.length, closed]).toEqual([2, 2]);
     expect(await own.waiting(queue.name)).toBe(0); // what was acknowledged before the close has arrived
+  });
+
+  test("two messages of one name are two, of which each is known by a place of its own", async () => {
+    const queue = await own.fresh();
+    const sent = [await queue.send([text("a")], { id: "m-1" }), await queue.send([text("b")], { id: "m-1" }), await queue.send([text("c")])];
+    const reader = pulled(queue);
+    const came = [await reader.next(), await reader.next(), await reader.next()];
+    expect(came.map(({ id, messageId }) => ({ id, messageId }))).toEqual(sent);
+    expect(new Set(sent.map(({ id }) => id)).size).toBe(3);
+  });
+
+  describe("acknowledgements", () => {
+    /** A queue with so many messages, whose reader's frames are kept. */
+    async function filled(count: number): Promise<{ queue: Queue; settled: string[] }> {
+      const { connect } = await import("amqplib");
+      const settled: string[] = [];
+      const queue = await own.fresh({
+        url: undefined,
+        async connect() {
+          const connection = await connect(server.url ?? "");
+          const createChannel = connection.createChannel.bind(connection);
+          connection.createChannel = async () => {
+            const channel = await createChannel();
+            const ack = channel.ack.bind(channel);
+            channel.ack = (message, allUpTo) => {
+              settled.push(`${allUpTo === true ? "to " : ""}${message.fields.deliveryTag}`);
+              ack(message, allUpTo);
+            };
+            return channel;
+          };
+          return connection;
+        },
+      } as object);
+      for (let index = 0; index < count; index += 1) await queue.send([text(`${index}`)]);
+      return { queue, settled };
+    }
+    const all = async (reader: ReturnType<typeof pulled>, count: number): Promise<Delivery[]> => {
+      const deliveries: Delivery[] = [];
+      while (deliveries.length < count) deliveries.push(await reader.next());
+      return deliveries;
+    };
+    const moment = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+    test("of one moment are one frame, as far as nothing older is out", async () => {
+      const { queue, settled } = await filled(6);
+      const reader = pulled(queue);
+      const [first, second, third, fourth, fifth, sixth] = await all(reader, 6);
+      for (const delivery of [third, first, second, fifth]) await delivery?.ack();
+      await moment();
+      expect(settled).toEqual(["5", "to 3"]);
+      await sixth?.ack();
+      await moment();
+      await fourth?.nack();
+      const again = await reader.next();
+      expect([again.id, settled]).toEqual([fourth?.id, ["5", "to 3", "6"]]);
+    });
+
+    test("never take along what is out: exactly that comes again, whatever was settled when, also in the moment in which the reader leaves", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(fc.constantFrom("ack", "nack", "keep", "later"), { minLength: 1, maxLength: 12 }), fc.boolean(), fc.infiniteStream(fc.boolean()), async (fates, leaves, pauses) => {
+          const { queue } = await filled(fates.length);
+          const reader = pulled(queue, { maxInFlight: 20 });
+          const deliveries = await all(reader, fates.length);
+          const left = new Set(deliveries.map(({ id }) => id));
+          const settle = async (fate: string): Promise<void> => {
+            for (const [index, delivery] of deliveries.entries()) {
+              if (fates[index] !== fate) continue;
+              if (pauses.next().value === true) await moment();
+              if (fate === "nack") await delivery.nack();
+              else await delivery.ack();
+              if (fate !== "nack") left.delete(delivery.id);
+            }
+          };
+          await settle("ack");
+          await settle("nack");
+          await settle("later");
+          if (leaves) await reader.leave();
+          else await queue.close();
+          const after = pulled(await own.fresh({ queue: queue.name }, false), { maxInFlight: 20 });
+          const came = await all(after, left.size);
+          expect(new Set(came.map(({ id }) => id))).toEqual(left);
+          expect(await own.waiting(queue.name)).toBe(0);
+          await after.leave();
+        }),
+        { numRuns: 20 },
+      );
+    });
   });
 });

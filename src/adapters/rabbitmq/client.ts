@@ -21,7 +21,7 @@ export interface AmqpChannel {
   cancel(consumerTag: string): Promise<unknown>;
   checkQueue(queue: string): Promise<unknown>;
   assertQueue(queue: string, options: object): Promise<unknown>;
-  ack(message: AmqpMessage): void;
+  ack(message: AmqpMessage, allUpTo: boolean): void;
   nack(message: AmqpMessage, allUpTo: boolean, requeue: boolean): void;
   close(): Promise<void>;
 }

@@ -52,7 +52,8 @@ const maxNameBytes = 200;
  *
  * `send` resolves once the broker has the message on disk; when the connection is lost before that the error is `interrupted`, as nobody
  * knows. AMQP confirms no acknowledgement: one that is lost with its connection brings the message again. A reader has a connection of its
- * own and connects again when it is lost; the broker also ends one that holds a message for longer than its `consumer_timeout` (30 minutes).
+ * own and connects again when it is lost; what is acknowledged in one moment goes in one frame where that can be. The broker also ends one
+ * that holds a message for longer than its `consumer_timeout` (30 minutes).
  *
  * What the broker cannot do with a message, not to count a delivery and to wait, is done with a copy of it, which goes to the end of the
  * queue; a crash between the two leaves both. When no copy can be made the message goes back as it is: at once, and counted.
@@ -102,9 +103,6 @@ export function rabbitmq(options: RabbitmqOptions): RabbitmqQueue {
     },
     ended: (reader) => void readers.delete(reader),
   };
-  // ids of places: this many from this adapter
-  const prefix = crypto.randomUUID();
-  let places = 0;
   let closing: Promise<void> | undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
   const enter = (signal: AbortSignal | undefined): void => {
@@ -131,7 +129,7 @@ export function rabbitmq(options: RabbitmqOptions): RabbitmqQueue {
       checkSend(declared, sending);
       const { delayMs = 0 } = sending;
       const message = messageOf(parts, sending);
-      const place = `${prefix}-${(places += 1)}`;
+      const place = sending.id === undefined ? message.id : crypto.randomUUID(); // whoever names messages may give a name twice
       const packet = packetOf(message, place, format, maxMessageBytes);
       if (delayMs === 0) await sender.send(name, packet, sending.signal);
       else await sender.send(delayQueueFor(name, delayMs), { ...packet, properties: { ...packet.properties, expiration: String(delayMs) } }, sending.signal);

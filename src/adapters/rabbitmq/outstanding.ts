@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { LinkedList, type ListNode } from "../../core/linked-list.ts";
@@ -55,6 +56,10 @@ class Out {
   readonly controller: AbortController = new AbortController();
   node: ListNode<Out> | undefined = undefined;
 
+  get tag(): number {
+    return this.came.fields.deliveryTag;
+  }
+
   constructor(came: AmqpMessage, session: Session, id: string, place: string, attempt: number) {
     this.came = came;
     this.session = session;
@@ -79,6 +84,8 @@ export class Outstanding {
   private readonly settled: () => void;
   private readonly out = new LinkedList<Out>();
   private readonly hands: Hands<Out>;
+  /** Acknowledged by their holders, and not yet to the broker. */
+  private acked: Out[] = [];
 
   /** `settled` hears of each. */
   constructor(settings: OutstandingSettings, settled: () => void) {
@@ -87,7 +94,7 @@ export class Outstanding {
     this.hands = {
       service,
       lacks: settings.delayQueues.length === 0 ? { nackDelay: lacksDelay } : {},
-      ack: (out) => this.settle(out, () => out.session.channel.ack(out.came)),
+      ack: (out) => this.ack(out),
       nack: (out, options) => this.nack(out, options),
     };
   }
@@ -96,10 +103,11 @@ export class Outstanding {
     return this.out.size;
   }
 
-  /** All are their holders' no more. */
+  /** All are their holders' no more; acknowledgements that were not written come too late. */
   lose(why: string): void {
     const lost = [...this.out];
     this.out.clear();
+    this.acked = [];
     for (const { controller } of lost) controller.abort(new MillraceError("closed", `${service}: a delivery of ${this.settings.name} is lost: ${why}`, { service }));
   }
 
@@ -113,15 +121,43 @@ export class Outstanding {
     return handOut(this.hands, out, message, { id, attempt, signal: out.controller.signal });
   }
 
-  /** Writes an acknowledgement. AMQP confirms none: one that is lost with its connection brings the message again. */
-  private settle(out: Out, write: () => void): void {
+  /**
+   * An acknowledgement, which is written a moment later with those of the same moment. AMQP confirms none: one that is lost with its
+   * connection brings the message again.
+   */
+  private ack(out: Out): void {
+    const node = this.nodeOf(out);
+    if (this.acked.push(out) === 1) setImmediate(() => this.flush());
+    this.out.delete(node);
+    this.settled();
+  }
+
+  /** Writes the acknowledgements that are due: one for all that are older than what is still out, as messages are handed out in order. */
+  flush(): void {
+    const { acked } = this;
+    const [first] = acked;
+    if (first === undefined) return;
+    this.acked = [];
+    const { channel, link } = first.session;
+    const oldestTag = this.out.first?.value.tag ?? Infinity;
+    let last: Out | undefined;
+    link.gather();
+    try {
+      for (const out of acked) {
+        if (out.tag > oldestTag) channel.ack(out.came, false);
+        else if (last === undefined || out.tag > last.tag) last = out;
+      }
+      if (last !== undefined) channel.ack(last.came, true);
+    } catch {
+      // the channel is gone, and they come again
+    }
+  }
+
+  /** Gives back. */
+  private back(out: Out): void {
     const node = this.nodeOf(out);
     out.session.link.gather();
-    try {
-      write();
-    } catch (cause) {
-      throw new MillraceError("closed", `${service}: delivery ${out.id} is this reader's no more`, { service, cause: this.settings.dialing.toError("settle", cause) });
-    }
+    giveBack(out.session, out.came);
     this.out.delete(node);
     this.settled();
   }
@@ -134,16 +170,16 @@ export class Outstanding {
   /** What the broker cannot do with a message it can do with a copy, which is confirmed before the message itself is acknowledged. */
   private async nack(out: Out, { delayMs, counted }: Required<NackOptions>): Promise<void> {
     const { name, counts } = this.settings;
-    const { session: { channel }, place, attempt } = out;
-    const back = (): void => channel.nack(out.came, false, true);
-    if (delayMs === 0 && (counted || !counts)) return this.settle(out, back);
+    const { place, attempt } = out;
+    if (delayMs === 0 && (counted || !counts)) return this.back(out);
     this.nodeOf(out); // or a copy would be made of what comes again anyway
     const copy = copyOf(out.came, place, counted ? attempt : attempt - 1);
     const isCopied =
       delayMs === 0
         ? await this.isSent(name, copy)
         : await this.isSent(delayQueueFor(name, delayMs), { ...copy, properties: { ...copy.properties, expiration: String(delayMs) } });
-    this.settle(out, isCopied ? () => channel.ack(out.came) : back);
+    if (isCopied) this.ack(out);
+    else this.back(out);
   }
 
   /** Is the copy safe? Where that is not known, the message goes back as well: twice is better than never. */

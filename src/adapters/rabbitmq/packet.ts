@@ -13,8 +13,8 @@ import { fieldOf, numberOf, textOf } from "../../wire/error-fields.ts";
 import type { AmqpMessage } from "./client.ts";
 import { service } from "./dial.ts";
 
-/** What a message is known by: the same in every copy of it. */
-export const placeHeader = "x-millrace-place";
+/** What a message is known by, the same in every copy of it, where that is not its id: another message may have that too. */
+const placeHeader = "x-millrace-place";
 /** Deliveries that counted, before the broker began to count: it does so anew with each copy. */
 const attemptsHeader = "x-millrace-attempts";
 const traceHeader = "traceparent";
@@ -46,18 +46,23 @@ export function packetOf(message: Message, place: string, format: MessageFormat,
   const isOwn = format.mimeType === ownMimeType;
   const isShort = utf8Length(id) <= maxPropertyBytes;
   if (!isOwn && !isShort) throw new MillraceError("invalid_input", `${service}: an id may have ${maxPropertyBytes} bytes in this format, got ${utf8Length(id)}`);
-  const headers: Record<string, unknown> = isOwn ? {} : foreignHeaders(message.headers);
-  headers[placeHeader] = place;
-  if (traceparent !== undefined) headers[traceHeader] = traceparent;
   const properties: Record<string, unknown> = {
     ...fixed,
     contentType: format.mimeType,
     correlationId,
+    messageId: isShort ? id : undefined,
     timestamp: Math.floor(sentAtMs / 1_000),
-    headers,
+    // a table costs the client and the broker more than all else here: none where there is nothing to say
+    headers: isOwn && place === id && traceparent === undefined ? undefined : headersOf(message, place, isOwn),
   };
-  if (isShort) properties.messageId = id;
   return { place, body: Buffer.from(written.buffer, written.byteOffset, written.byteLength), properties };
+}
+
+function headersOf({ id, headers, traceparent }: Message, place: string, isOwn: boolean): Record<string, unknown> {
+  const written: Record<string, unknown> = isOwn ? {} : foreignHeaders(headers);
+  if (place !== id) written[placeHeader] = place;
+  if (traceparent !== undefined) written[traceHeader] = traceparent;
+  return written;
 }
 
 /** On disk before it is confirmed, and told when there is no such queue. */
@@ -93,9 +98,14 @@ export function opened(came: AmqpMessage, format: MessageFormat, maxBytes: numbe
       headers: format.mimeType === ownMimeType ? noMetadata : metadataIn(headers),
       ...bodyOf(came.content, format, maxBytes),
     },
-    place: shortText(textOf(headers, placeHeader)) ?? id,
+    place: placeIn(came.properties),
     attempt: 1 + countIn(headers, attemptsHeader) + redeliveries(came, headers, counts),
   };
+}
+
+/** What the message of these properties is known by, if it says so. */
+export function placeIn(properties: unknown): string | undefined {
+  return shortText(textOf(fieldOf(properties, "headers"), placeHeader)) ?? shortText(textOf(properties, "messageId"));
 }
 
 function bodyOf(content: Uint8Array, format: MessageFormat, maxBytes: number): ReadMessage {

@@ -92,6 +92,7 @@ export class Reader {
     this.session = undefined;
     if (!this.drained) this.fail(reason);
     this.stop.abort(reason);
+    this.out.flush();
     this.lose("its reader has left");
     if (session !== undefined) await this.leaveSession(session);
     this.settings.ended(this);

@@ -15,7 +15,7 @@ import type { AmqpConfirmChannel } from "./client.ts";
 import { type Dialing, service } from "./dial.ts";
 import { type Link, openLink, within } from "./link.ts";
 import { Pace } from "./pace.ts";
-import { type Packet, placeHeader } from "./packet.ts";
+import { type Packet, placeIn } from "./packet.ts";
 
 /** A message on its way. A class, as what is made once a message and holds it (see `WayOut` of core/runner.ts). */
 class Pending {
@@ -161,7 +161,7 @@ export class Sender {
       this.wake();
     });
     channel.on("return", (message) => {
-      const place = fieldOf(fieldOf(fieldOf(message, "properties"), "headers"), placeHeader);
+      const place = placeIn(fieldOf(message, "properties"));
       for (const pending of outlet.pending) if (pending.place === place) pending.returned = true; // its confirmation comes behind
     });
   }
