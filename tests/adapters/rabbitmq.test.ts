@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { Pace } from "../../src/adapters/rabbitmq/pace.ts";
 import type { AmqpConnection } from "../../src/adapters/rabbitmq/index.ts";
-import { foreign, json, text } from "../../src/index.ts";
+import { foreign, json, publish, run, text } from "../../src/index.ts";
 import type { Delivery, Queue } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/clock.ts";
 import { queueContract, type QueueSubject } from "../../src/testing/contracts/queue.ts";
@@ -192,6 +192,28 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq", server), () => {
       await fourth?.nack();
       const again = await reader.next();
       expect([again.id, settled]).toEqual([fourth?.id, ["5", "to 3", "6"]]);
+    });
+
+    test("of thousands, each a frame of its own, all have arrived when the reader has left, or was drained", async () => {
+      const count = 3_000;
+      const queue = await own.fresh();
+      await run(publish(queue, { concurrency: 100 }), Array.from({ length: count }, (_, index) => text(`${index}`))).collect();
+      for (let left = count; left > 0; left -= 500) {
+        const drain = new AbortController();
+        const reader = pulled(queue, { maxInFlight: left, drain: drain.signal });
+        const [oldest, ...others] = await all(reader, left);
+        const isDrained = left % 1_000 === 0;
+        if (isDrained) {
+          drain.abort();
+          for (const delivery of others.slice(499)) await delivery.nack();
+        }
+        for (const delivery of others.slice(0, 499)) await delivery.ack();
+        await moment();
+        if (isDrained) await expect(reader.next()).rejects.toThrow("has ended");
+        await oldest?.ack();
+        await reader.leave();
+        await expect.poll(() => own.waiting(queue.name)).toBe(left - 500);
+      }
     });
 
     test("never take along what is out: exactly that comes again, whatever was settled when, also in the moment in which the reader leaves", async () => {

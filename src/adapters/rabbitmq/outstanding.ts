@@ -42,6 +42,10 @@ export interface Session {
   readonly epoch: number;
   /** Of the consumer; none before the broker has answered. */
   tag: string | undefined;
+  /** Its consumer has not been ended. */
+  isConsuming: boolean;
+  /** Frames that settled something since the queue has last answered for all before. */
+  unanswered: number;
   /** Why it is over, if it is. */
   over: MillraceError | undefined;
 }
@@ -70,9 +74,10 @@ class Out {
 }
 
 /** Gives back what was not handed out. */
-export function giveBack({ channel }: Session, came: AmqpMessage): void {
+export function giveBack(session: Session, came: AmqpMessage): void {
+  session.unanswered += 1;
   try {
-    channel.nack(came, false, true);
+    session.channel.nack(came, false, true);
   } catch {
     // the channel is gone, and with it all that was out
   }
@@ -138,16 +143,21 @@ export class Outstanding {
     const [first] = acked;
     if (first === undefined) return;
     this.acked = [];
-    const { channel, link } = first.session;
+    const { session } = first;
+    const { channel, link } = session;
     const oldestTag = this.out.first?.value.tag ?? Infinity;
     let last: Out | undefined;
+    const write = (out: Out, allUpTo: boolean): void => {
+      session.unanswered += 1;
+      channel.ack(out.came, allUpTo);
+    };
     link.gather();
     try {
       for (const out of acked) {
-        if (out.tag > oldestTag) channel.ack(out.came, false);
+        if (out.tag > oldestTag) write(out, false);
         else if (last === undefined || out.tag > last.tag) last = out;
       }
-      if (last !== undefined) channel.ack(last.came, true);
+      if (last !== undefined) write(last, true);
     } catch {
       // the channel is gone, and they come again
     }

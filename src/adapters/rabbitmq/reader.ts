@@ -8,7 +8,8 @@ import type { Delivery, QueueOpenOptions } from "../../kinds/queue.ts";
 import { heard } from "../../wire/heard.ts";
 import type { AmqpMessage } from "./client.ts";
 import { service } from "./dial.ts";
-import { openLink, within } from "./link.ts";
+import { endSession } from "./ending.ts";
+import { openLink } from "./link.ts";
 import { giveBack, Outstanding, type OutstandingSettings, type Session } from "./outstanding.ts";
 import { Pace } from "./pace.ts";
 
@@ -22,8 +23,6 @@ export interface ReaderSettings extends OutstandingSettings {
 
 /** AMQP's number for a prefetch has sixteen bits. */
 const maxPrefetch = 65_535;
-/** How long the broker may take to end a channel in order. */
-const closeMs = 1_000;
 
 /** One `open`. */
 export class Reader {
@@ -94,7 +93,7 @@ export class Reader {
     this.stop.abort(reason);
     this.out.flush();
     this.lose("its reader has left");
-    if (session !== undefined) await this.leaveSession(session);
+    if (session !== undefined) await endSession(session, this.settings.name, this.settings.counts, this.settings.clock);
     this.settings.ended(this);
   }
 
@@ -105,6 +104,8 @@ export class Reader {
     const { session } = this;
     if (session?.tag === undefined) return void this.leave(undefined); // between two connections nothing is out
     for (const came of this.ready.splice(0)) giveBack(session, came);
+    session.isConsuming = false;
+    session.unanswered = 0;
     // what comes before the broker has heard of it is given back
     session.channel.cancel(session.tag).then(
       () => this.leaveWhenDone(),
@@ -124,7 +125,7 @@ export class Reader {
     try {
       const channel = await heard(link.connection.createChannel(), signal);
       this.epochs += 1;
-      const session: Session = { link, channel, epoch: this.epochs, tag: undefined, over: undefined };
+      const session: Session = { link, channel, epoch: this.epochs, tag: undefined, isConsuming: true, unanswered: 0, over: undefined };
       this.watch(session);
       for (const needed of delayQueues) await heard(channel.checkQueue(needed), signal);
       await heard(channel.prefetch(this.maxInFlight), signal);
@@ -202,11 +203,5 @@ export class Reader {
   private lose(why: string): void {
     this.ready = [];
     this.out.lose(why);
-  }
-
-  /** A channel that is closed in order has taken all that was written to it, acknowledgements too. */
-  private async leaveSession({ channel, link }: Session): Promise<void> {
-    if (!link.lost.aborted) await within(closeMs, this.settings.clock, () => channel.close());
-    await link.close();
   }
 }

@@ -59,8 +59,9 @@ export const rabbitmqBench: QueueBenchOf = {
           received += 1;
           if (received === count) done.resolve();
         };
-        await reader.consume(name, (message) => void (message !== null && handle(message).catch(done.reject)));
+        const { consumerTag } = await reader.consume(name, (message) => void (message !== null && handle(message).catch(done.reject)));
         await done.promise;
+        await reader.cancel(consumerTag); // or the broker may forget the last acknowledgements
         await reader.close();
         return received;
       },
