@@ -96,14 +96,16 @@ export class Door {
 
   /**
    * Nothing more runs for a while: as long as a service asked for, else longer each time. Gives the milliseconds that are left.
-   * Those that were already running when the pause began, and fail too, do not prolong it.
+   * Those that were already running when the pause began, and fail too, do not prolong it. `doubt`: it is not known that anything is out of
+   * order, so one is let in soon again, as often as it takes.
    */
-  pause(askedMs: number | undefined, pass?: Pass): number {
+  pause(askedMs: number | undefined, pass?: Pass, doubt = false): number {
     const { clock, random } = this.options;
     if (this.state === "open") this.sinceMs = clock.now();
     if (this.state === "open" || pass?.probe === true) this.pauses += 1;
     else if (askedMs === undefined || clock.now() + askedMs <= this.untilMs) return Math.max(0, this.untilMs - clock.now());
-    const ms = askedMs === undefined ? random() * Math.min(maxPauseMs, basePauseMs * 2 ** Math.min(this.pauses - 1, 16)) : askedMs * (1 + random() * hintJitter);
+    const mostMs = doubt ? basePauseMs : Math.min(maxPauseMs, basePauseMs * 2 ** Math.min(this.pauses - 1, 16));
+    const ms = askedMs === undefined ? random() * mostMs : askedMs * (1 + random() * hintJitter);
     this.state = "paused";
     this.untilMs = clock.now() + ms;
     this.cancel();

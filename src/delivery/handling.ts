@@ -244,7 +244,7 @@ export class Handling {
 
   private pause(error: unknown, pass?: Pass): number {
     const before = this.door.paused;
-    const delayMs = this.door.pause(askedMs(error), pass);
+    const delayMs = this.door.pause(askedMs(error), pass, this.suspicion.doubts);
     if (!before || pass?.probe === true) this.settings.tell({ kind: "paused", delayMs, error });
     return delayMs;
   }

@@ -45,8 +45,9 @@ export interface ConsumeOptions {
   /** What looks like bad messages at such a rate is an outage: the worker pauses. @default 5 % of 200, and 20 in a row */
   readonly errorBudget?: ErrorBudget | false;
   /**
-   * For so many milliseconds without any success it is believed that what looks like bad messages is an outage: none is set aside. After
-   * that one is at each try, a minute apart at most, until one succeeds. `Infinity`: for ever; 0: it is never believed.
+   * For so many milliseconds without any success it is believed that what looks like bad messages is an outage: none is set aside, and one
+   * is tried about twice a second. After that one is set aside at each try, a minute apart at most, until one succeeds. `Infinity`: for ever;
+   * 0: it is never believed.
    * @default 600_000
    */
   readonly outageMs?: number;

@@ -46,6 +46,11 @@ export class Suspicion {
     return this.sinceMs !== undefined;
   }
 
+  /** Are messages still spared that may be bad? Then those that wait to be tried stand in the way of good ones. */
+  get doubts(): boolean {
+    return this.on && this.leftMs > 0;
+  }
+
   /** For how long messages are still spared. */
   get leftMs(): number {
     return this.sinceMs === undefined ? this.outageMs : Math.max(0, this.sinceMs + this.outageMs - this.clock.now());
