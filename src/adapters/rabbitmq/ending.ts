@@ -12,7 +12,7 @@ import { giveBack, type Session } from "./outstanding.ts";
 
 /** How long the broker may take. */
 const closeMs = 1_000;
-/** Frames that a channel hands on to a quorum queue without an answer: SOFT_LIMIT of the broker's rabbit_fifo_client.erl, 3.8 to 4.1. */
+/** Frames that a channel hands on to a quorum queue without an answer: SOFT_LIMIT of the broker's rabbit_fifo_client.erl, measured with 3.10, the same in 4. */
 const maxUnanswered = 32;
 
 /** Ends the consumer, the channel and the connection. `isQuorum`: the queue is one. */

@@ -105,7 +105,7 @@ export class Reader {
     if (session?.tag === undefined) return void this.leave(undefined); // between two connections nothing is out
     for (const came of this.ready.splice(0)) giveBack(session, came);
     session.isConsuming = false;
-    session.unanswered = 0;
+    session.unanswered = 0; // the queue answers for all of them when the consumer ends
     // what comes before the broker has heard of it is given back
     session.channel.cancel(session.tag).then(
       () => this.leaveWhenDone(),
