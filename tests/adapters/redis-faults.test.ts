@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { redisKeyValue, redisStreams } from "../../src/adapters/redis/index.ts";
 import { consume, isText, pipe, type Queue, text, type Worker } from "../../src/index.ts";
 import { service, titled } from "../services.ts";
-import { type FaultProxy, faultProxy } from "../services/fault-proxy.ts";
+import { type FaultProxy, faultProxy, refused } from "../services/fault-proxy.ts";
 import { openHost } from "../services/host.ts";
 import { askRedis, type RedisServer, startRedis } from "../services/redis.ts";
 import { type Outages, outages } from "./outages.ts";
@@ -105,11 +105,8 @@ describe.skipIf(skip !== undefined)(titled("a Redis that is killed, and connecti
         proxy.cut();
         await goesOn();
       }
-      proxy.faults.refuse = true;
-      proxy.cut();
-      const before = proxy.connections;
-      await new Promise((resolve) => setTimeout(resolve, 1_000)); // the window in which attempts are counted
-      expect(proxy.connections - before).toBeLessThan(2 * 5);
+      const tookMs = await refused(proxy, 6);
+      expect(tookMs).toBeGreaterThan((6 / 2 / 5) * 1_000); // of two connections
       proxy.heal();
       await goesOn();
       await end();

@@ -127,6 +127,15 @@ export async function faultProxy(port: number, host = "127.0.0.1"): Promise<Faul
   };
 }
 
+/** From now on connections are refused; resolves, after so many of them, with the milliseconds that they took to come. A busy machine only makes it more. */
+export async function refused(proxy: FaultProxy, tries: number): Promise<number> {
+  const [before, startMs] = [proxy.connections, performance.now()];
+  proxy.faults.refuse = true;
+  proxy.cut();
+  while (proxy.connections - before < tries) await pause(5);
+  return performance.now() - startMs;
+}
+
 function none(): Faults {
   return { latencyMs: 0, bytesPerSecond: 0, sliceBytes: 0, silent: undefined, refuse: false, cutAfter: { up: Infinity, down: Infinity } };
 }

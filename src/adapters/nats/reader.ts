@@ -203,6 +203,7 @@ export class Reader {
     if (place === undefined || !message.reply) return this.hearStatus(message);
     this.pulls.arrived();
     if (this.state !== "reading") return this.publish(message.reply, negative);
+    this.back(); // an old request may be served before the consumer's state is known
     const { stream } = this.settings;
     const { attempt, streamSeq } = place;
     const missing = this.gaps.before(place);
@@ -257,7 +258,7 @@ export class Reader {
     }
   }
 
-  /** The consumer has answered. */
+  /** The consumer is there again: it has answered, or sent a message. */
   private back(): void {
     if (this.lostMs === undefined) return;
     const { stream, clock } = this.settings;
