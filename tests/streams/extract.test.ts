@@ -4,6 +4,7 @@ import { isJson, isText, isUri, json, type Part, pipe, run, status, text } from 
 import { extract, type ExtractOptions } from "../../src/streams/extract.ts";
 import { extractUrls } from "../../src/streams/extract-urls.ts";
 import { fakeClock, stalledSource, watchedSource } from "../../src/testing/index.ts";
+import { processorMs } from "./processor-ms.ts";
 import { opaque, soon, texts, turns } from "./support.ts";
 
 const runs = Number(process.env.PROPERTY_RUNS ?? 200);
@@ -279,9 +280,9 @@ describe("a million characters take time in proportion, however they come", () =
   for (const [name, make] of Object.entries(cases)) {
     test(name, async () => {
       const [pattern, options, input] = make();
-      const began = performance.now();
+      const began = processorMs();
       for (const content of [[input], input.match(/.{1,50}/g) ?? []]) await run(extract(pattern, options), content).forEach(() => {});
-      expect(performance.now() - began).toBeLessThan(20_000);
+      expect(processorMs() - began).toBeLessThan(20_000);
     });
   }
 
@@ -392,11 +393,11 @@ describe("Y2: extractUrls", () => {
 
   test("a million hostile characters take time in proportion", async () => {
     const million = 1_000_000;
-    const began = performance.now();
+    const began = processorMs();
     for (const unit of ["h", "http://", "https://a.b/(", "http://a.b)", "http://a.b/&amp;", "(", " h"]) {
       const input = unit.repeat(million / unit.length);
       for (const content of [[input], input.match(/.{1,100}/g) ?? []]) await run(extractUrls(), content).forEach(() => {});
     }
-    expect(performance.now() - began).toBeLessThan(25_000);
+    expect(processorMs() - began).toBeLessThan(25_000);
   });
 });
