@@ -94,7 +94,7 @@ export type { ConsumeOptions, DeliveryBatch } from "./delivery/options.ts";
 export { relay, type RelayOptions } from "./delivery/relay.ts";
 export { replay, type ReplayOptions, type ReplayResult } from "./delivery/replay.ts";
 export type { SinkLike } from "./delivery/sinks.ts";
-export type { Sink, SinkContext } from "./kinds/sink.ts";
+export { idempotencyKey, type Sink, type SinkContext } from "./kinds/sink.ts";
 export { sqlSink, type SqlSink, type SqlSinkOptions } from "./delivery/sql-sink.ts";
 export { stopOnSignals, type StopOnSignalsOptions, type StopSignal } from "./delivery/stop-on-signals.ts";
 export { consume, type StopResult, type Worker } from "./delivery/worker.ts";

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { guarded } from "./guarded.ts";
 import type { Part } from "./part.ts";
 import type { Context, Observer, Outcome, Processor, RunObserver, StageObserver } from "./processor.ts";
 import type { FlowStage, OpaqueStage, Operation, OperationStage } from "./stage.ts";
@@ -114,13 +115,4 @@ function passing(input: AsyncIterable<Part>, enters: (part: Part) => void): Asyn
       };
     },
   };
-}
-
-/** An observer that throws does not break the stream it listens to. */
-function guarded(call: () => void): void {
-  try {
-    call();
-  } catch {
-    // nobody to tell: the listener itself is what failed
-  }
 }

@@ -19,6 +19,7 @@ import { keepShape } from "../core/shapes.ts";
 import { sampleDelivery } from "../kinds/hand-out.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import type { Journal } from "../kinds/journal.ts";
+import { idempotencyKey } from "../kinds/sink.ts";
 import { runAbout } from "./current.ts";
 import type { Tell } from "./events.ts";
 import { Held } from "./held.ts";
@@ -127,7 +128,8 @@ class Attempt {
     const what = totalMs === undefined ? `made no progress for ${idleMs}` : `took longer than ${totalMs}`;
     const phase = totalMs === undefined ? "progress" : "total";
     const error = new MillraceError("timeout", `consume: delivery ${this.group[0].delivery.id} ${what} ms`, { phase });
-    this.giveUp({ kind: "failed", error, ...this.progress }, error);
+    const rolledBack = this.attempts.settings.sink.atomic !== undefined; // or found out by the next attempt
+    this.giveUp({ kind: "failed", error, ...this.progress, ...(rolledBack ? { emitted: 0 } : {}) }, error);
   }
 
   /** It is over; whatever still goes on hears the reason. */
@@ -165,8 +167,9 @@ class Attempt {
   }
 
   private get name(): string {
-    const { deliveries, group: [{ delivery: { id } }] } = this;
-    return deliveries.length === 1 ? id : `${id}+${deliveries.length - 1}`;
+    const { deliveries, group: [{ delivery }] } = this;
+    const key = idempotencyKey(delivery);
+    return deliveries.length === 1 ? key : `${key}+${deliveries.length - 1}`;
   }
 
   private async atomically(atomic: NonNullable<Sink["atomic"]>): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import { isMillraceError } from "../core/errors.ts";
 import type { Metadata, Part } from "../core/part.ts";
-import type { Delivery, Queue, SendOptions } from "../kinds/queue.ts";
+import { type Delivery, isKey, isMessageId, type Queue, type SendOptions } from "../kinds/queue.ts";
 import type { Stage } from "./attempt.ts";
 
 /** Why a message was set aside. No message of a foreign error is in it: such may quote anything. */
@@ -42,26 +42,34 @@ export type DeadLetters = Queue | ((message: DeadMessage) => Promise<void>);
 const header = "deadLetter";
 /** Causes that are looked at. */
 const maxCauses = 8;
+/** The last moment that a `Date` can be: https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const maxDateMs = 8.64e15;
 
 /** What is said of a failure. */
 export function deadLetterOf(delivery: Delivery, attempt: number, failure: { readonly error: unknown; readonly stage: Stage; readonly emitted: number }): DeadLetter {
   const { error, stage, emitted } = failure;
-  const firstSeen = new Date(delivery.sentAtMs ?? Date.now()).toISOString();
+  const sentAtMs = delivery.sentAtMs ?? NaN;
+  const firstSeen = new Date(Math.abs(sentAtMs) <= maxDateMs ? sentAtMs : Date.now()).toISOString(); // what a message says may be no time
   return { v: 1, id: delivery.id, attempt, code: codeOf(error), stage, causeCodes: causesOf(error).map(codeOf), emitted, firstSeen };
 }
 
-/** Sets a message aside; resolves once that is confirmed. Says whether the parts are with it. */
-export async function setAside(target: DeadLetters, message: DeadMessage): Promise<DeadLetter> {
-  const send = async (letter: DeadLetter, parts: readonly Part[]): Promise<DeadLetter> => {
-    if (typeof target === "function") await target({ ...message, letter, parts });
-    else await target.send(parts, { headers: headersOf(message.delivery, letter), signal: message.signal, ...known(message.delivery, target) });
-    return letter;
-  };
+/**
+ * Sets a message aside; resolves once that is confirmed. Says whether the parts are with it.
+ *
+ * What a queue refuses it would refuse for ever, and the message would be in the way for as long: then it is sent without what stood beside its
+ * parts (`bare`), and without its parts where they are too large.
+ */
+export async function setAside(target: DeadLetters, message: DeadMessage, bare = false): Promise<DeadLetter> {
+  const { letter, parts, delivery, signal } = message;
   try {
-    return await send(message.letter, message.parts);
+    if (typeof target === "function") await target(message);
+    else if (bare) await target.send(parts, { headers: { [header]: { ...letter } }, signal });
+    else await target.send(parts, { headers: headersOf(delivery, letter), signal, ...known(delivery, target) });
+    return letter;
   } catch (error) {
-    if (!isMillraceError(error, "too_large")) throw error;
-    return send({ ...message.letter, reference: true }, []); // it would be too large for ever
+    if (isMillraceError(error, "too_large") && letter.reference !== true) return setAside(target, { ...message, letter: { ...letter, reference: true }, parts: [] }, bare);
+    if (isMillraceError(error, "invalid_input") && typeof target !== "function" && !bare) return setAside(target, message, true);
+    throw error;
   }
 }
 
@@ -78,13 +86,13 @@ export function withoutLetter({ headers }: Delivery): Metadata {
   return rest;
 }
 
-/** What a message is known by, and ordered by, in whichever queue that can. */
+/** What a message is known by, and ordered by, in whichever queue that can. Foreign messages may have what none of ours can be sent with. */
 export function known({ key, correlationId, traceparent, messageId }: Delivery, target: Queue): SendOptions {
   return {
-    ...(key === undefined || target.lacks.keys !== undefined ? {} : { key }),
+    ...(isKey(key) && target.lacks.keys === undefined ? { key } : {}),
     ...(correlationId === undefined ? {} : { correlationId }),
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(messageId === undefined ? {} : { id: messageId }),
+    ...(isMessageId(messageId) ? { id: messageId } : {}),
   };
 }
 

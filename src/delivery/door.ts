@@ -109,6 +109,7 @@ export class Door {
     this.state = "paused";
     this.untilMs = clock.now() + ms;
     this.cancel();
+    if (this.shutFor !== undefined) return ms; // nobody is let in after it
     this.cancel = clock.timeout(ms, () => {
       this.state = "due";
       this.admit();
@@ -126,7 +127,7 @@ export class Door {
     this.options.changed();
   }
 
-  /** Nobody is let in any more; those who wait hear the reason. */
+  /** Nobody is let in any more, and no timer is set; those who wait hear the reason. */
   shut(reason: unknown): void {
     this.shutFor = { reason };
     this.cancel();

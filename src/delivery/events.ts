@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { guarded } from "../core/guarded.ts";
 import type { Part } from "../core/part.ts";
 import type { QueueEvent } from "../kinds/queue.ts";
 
@@ -47,13 +48,7 @@ export interface WorkerCounters {
 /** Listens without being able to break anything. */
 export type Tell = (event: WorkerEvent) => void;
 
-/** A listener that may throw; nobody hears of that, as it is the listener that failed. */
-export function guarded(listener: ((event: WorkerEvent) => void) | undefined): Tell {
-  return (event) => {
-    try {
-      listener?.(event);
-    } catch {
-      // nobody to tell
-    }
-  };
+/** Tells a listener, if there is one. */
+export function telling(listener: ((event: WorkerEvent) => unknown) | undefined): Tell {
+  return (event) => guarded(() => listener?.(event));
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MillraceError } from "../core/errors.ts";
 import { ErrorCount } from "../streams/error-budget.ts";
 import { AttemptCount } from "./attempt-count.ts";
 import { Attempts, type Outcome } from "./attempt.ts";
@@ -11,6 +12,7 @@ import { Door, type Pass } from "./door.ts";
 import { heard } from "./heard.ts";
 import type { Held } from "./held.ts";
 import { anywhere, Lanes } from "./lanes.ts";
+import { Lately } from "./lately.ts";
 import type { Settings } from "./options.ts";
 import { Settling } from "./settling.ts";
 import { Suspicion } from "./suspicion.ts";
@@ -53,6 +55,8 @@ export class Handling {
   /** Ends every wait between attempts. */
   private readonly leaving = new AbortController();
   private readonly made = new AttemptCount();
+  /** Deliveries that are counted as bad, and not set aside yet. */
+  private readonly condemned = new Lately();
   private readonly suspicion: Suspicion;
 
   constructor(settings: Settings, changed: () => void) {
@@ -224,22 +228,52 @@ export class Handling {
     const { delivery } = held;
     const { error } = failure;
     if (deadLetter === undefined) return this.retry([held], error, attempts); // nowhere to set it aside
-    const tooMany = this.budget?.failed() === true; // no message is bad at such a rate
+    if (this.budget !== undefined && this.condemned.add(delivery.id)) this.budget.failed(); // once, however often it takes to set it aside
+    const tooMany = this.budget?.exceeded === true; // no message is bad at such a rate
     if (tooMany && this.suspicion.spares(pass.probe)) return this.hold([held], error, pass, true);
     const letter = deadLetterOf(delivery, attempts, failure);
+    const limited = this.limited(held);
     try {
-      const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal: this.stop.signal }), this.stop.signal);
+      const { signal } = limited;
+      const { reference = false } = await heard(setAside(deadLetter, { letter, parts: delivery.parts, delivery, signal }), signal);
       if (!(await this.settling.confirmed(held, pass))) return over;
       this.made.forget(delivery);
+      this.condemned.delete(delivery.id);
       this.settling.tally.deadLettered += 1;
       tell({ kind: "dead_letter", id: delivery.id, attempt: letter.attempt, reference, error });
     } catch (failed) {
       if (this.stop.signal.aborted) throw shut;
+      if (held.lost) return { kind: "again", delayMs: 0 }; // another has it; of that it is told
       return this.hold([held], failed, pass); // nothing is acknowledged that is not safe elsewhere
+    } finally {
+      limited.end();
     }
     if (this.suspicion.on) this.pause(error, pass);
     else this.well(pass);
     return over;
+  }
+
+  /** What ends the setting aside of a delivery: that the worker gives up, that it is lost, or that it takes as long as an attempt may. */
+  private limited(held: Held): { readonly signal: AbortSignal; end(): void } {
+    const { limitMs } = this.attempts;
+    const controller = new AbortController();
+    const stopped = (): void => controller.abort(this.stop.signal.reason);
+    if (this.stop.signal.aborted) stopped();
+    this.stop.signal.addEventListener("abort", stopped, { once: true });
+    const gone = (): void => controller.abort(held.reason);
+    if (held.lost) gone();
+    held.listen(gone);
+    const cancel = this.settings.clock.timeout(limitMs, () => {
+      controller.abort(new MillraceError("timeout", `consume: the dead letter of ${held.delivery.id} was not confirmed for ${limitMs} ms`, { phase: "total" }));
+    });
+    return {
+      signal: controller.signal,
+      end: () => {
+        cancel();
+        held.deaf();
+        this.stop.signal.removeEventListener("abort", stopped);
+      },
+    };
   }
 
   private pause(error: unknown, pass?: Pass): number {

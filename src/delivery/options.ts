@@ -9,7 +9,7 @@ import type { Observer, Processor } from "../core/processor.ts";
 import { type Queue, requireQueue } from "../kinds/queue.ts";
 import { budgetOf, type ErrorBudget } from "../streams/error-budget.ts";
 import type { DeadLetters } from "./dead-letter.ts";
-import { guarded, type Tell, type WorkerEvent } from "./events.ts";
+import { type Tell, telling, type WorkerEvent } from "./events.ts";
 import type { Journal } from "../kinds/journal.ts";
 import type { Ordering } from "./lanes.ts";
 import { queuesIn, type Sink, type SinkLike, sinkOf } from "./sinks.ts";
@@ -164,7 +164,7 @@ export function checked(queue: Queue, processor: Processor, sinks: SinkLike | re
     random,
     errorBudget: budgetOf(who, options.errorBudget ?? {}),
     outageMs,
-    tell: guarded(options.onEvent),
+    tell: telling(options.onEvent),
   };
 }
 

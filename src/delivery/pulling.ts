@@ -80,20 +80,23 @@ export class Pulling {
     this.wake();
   }
 
-  /** Resolves when nothing is out any more, or after so many milliseconds. */
-  async idle(ms: number = Infinity): Promise<void> {
+  /** Resolves when nothing is out any more, after so many milliseconds, or when the signal aborts. */
+  async idle(ms: number = Infinity, signal?: AbortSignal): Promise<void> {
     const { clock } = this.settings;
     const done = (async () => {
       while (this.work.size > 0) await Promise.allSettled(this.work);
     })();
-    if (this.work.size === 0) return;
+    if (this.work.size === 0 || signal?.aborted === true) return;
     if (ms === Infinity) return done;
     await new Promise<void>((resolve) => {
-      const cancel = clock.timeout(ms, resolve);
-      void done.then(() => {
+      const end = (): void => {
         cancel();
+        signal?.removeEventListener("abort", end);
         resolve();
-      });
+      };
+      const cancel = clock.timeout(ms, end);
+      signal?.addEventListener("abort", end, { once: true });
+      void done.then(end);
     });
   }
 

@@ -62,6 +62,10 @@ export function relay(source: Queue, target: Queue, options: RelayOptions = {}):
   };
   /** Gives nothing: what is sent is the message, also one without parts. */
   const relayed: Processor = (_, context) => ({ [Symbol.asyncIterator]: () => ({ next: () => carry(context) }) });
-  const ordering = source.lacks.keys === undefined ? "key" : "none";
-  return consume(source, relayed, undefined, { concurrency: 16, ordering, ...options });
+  const { concurrency = 16, ordering = source.lacks.keys === undefined ? "key" : "none", ...rest } = options;
+  for (const option of ["batch", "journal"]) {
+    // by the type there is none, but what is read from a file, or spread, has no type; of a batch one message would be sent and all acknowledged
+    if (option in rest) throw new MillraceError("missing_config", `${who}: ${option}: each message is sent by itself, as it is`);
+  }
+  return consume(source, relayed, undefined, { ...rest, concurrency, ordering });
 }

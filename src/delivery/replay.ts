@@ -28,7 +28,7 @@ export interface ReplayOptions {
 /** What became of the dead letters. */
 export interface ReplayResult {
   readonly replayed: number;
-  /** Left where they were: refused by `match`, without their parts, or no dead letters. */
+  /** Left where they were: refused by `match`, without their parts, unreadable, or no dead letters. */
   readonly passedOver: number;
 }
 
@@ -74,8 +74,10 @@ export async function replay(deadLetters: Queue, queue: Queue, options: ReplayOp
     while (replayed < (limit ?? Infinity) && passedOver.length <= maxPassedOver) {
       const delivery = await next();
       if (delivery === undefined) break;
+      const { unreadable } = delivery;
+      if (unreadable?.scope === "dependency") throw unreadable; // its parts are elsewhere, and may be had later
       const letter = letterIn(delivery);
-      if (letter === undefined || letter.reference === true || !match(letter)) {
+      if (unreadable !== undefined || letter === undefined || letter.reference === true || !match(letter)) {
         passedOver.push(delivery);
         continue;
       }

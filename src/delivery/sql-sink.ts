@@ -9,7 +9,7 @@ import type { Part } from "../core/part.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import { requireSqlDatabase, type SqlContext, type SqlDatabase, type SqlSession } from "../kinds/sql.ts";
 import { quotedName } from "../kinds/sql-text.ts";
-import type { Sink, SinkContext } from "./sinks.ts";
+import { idempotencyKey, type Sink, type SinkContext } from "../kinds/sink.ts";
 
 const who = "sqlSink";
 
@@ -25,7 +25,7 @@ export interface SqlSinkOptions {
   readonly schema?: string;
   /** What is done for an output, by statements of this transaction. What it throws rolls all of it back. */
   readonly write: (session: SqlSession, part: Part, at: SinkContext) => Promise<unknown>;
-  /** What a delivery is known by: give the message id, where senders send again under the same one. @default its own id */
+  /** What a delivery is known by: give the message id, where senders send again under the same one. @default `idempotencyKey` */
   readonly id?: (delivery: Delivery) => string;
   /** Milliseconds for which it is known: longer than a message may be on its way. @default 604_800_000 (7 days) */
   readonly keepMs?: number;
@@ -39,7 +39,7 @@ export interface SqlSink extends Sink {
 }
 
 /**
- * Writes all outputs of a delivery in one transaction, together with its id: all of it or nothing, and once, however often it is
+ * Writes all outputs of a delivery in one transaction, together with what it is known by: all of it or nothing, and once, however often it is
  * delivered. Of two workers that have the same delivery one waits for the other, and finds it done or does it.
  *
  * A delivery that is lost while it is worked on is rolled back. Where the connection is lost in the commit nobody knows whether it is
@@ -67,7 +67,7 @@ export interface SqlSink extends Sink {
  */
 export function sqlSink(sql: SqlDatabase, options: SqlSinkOptions): SqlSink {
   requireSqlDatabase(who, sql);
-  const { inbox, schema, write, id = (delivery) => delivery.id } = options;
+  const { inbox, schema, write, id = idempotencyKey } = options;
   if (typeof write !== "function") throw invalidOption(who, "write", "a function", write);
   if (typeof id !== "function") throw invalidOption(who, "id", "a function", id);
   const keepMs = wholeNumber(who, "keepMs", options.keepMs ?? 604_800_000, 1);

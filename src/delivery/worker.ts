@@ -58,9 +58,9 @@ export interface Worker extends AsyncDisposable {
  * await using queue = memoryQueue({ name: "jobs" });
  * await run(publish(queue), ["a", "b"]).collect();
  * const shout = each((part) => (isText(part) ? part.text.toUpperCase() : part));
- * const worker = consume(queue, shout, async (part, { key }) => {
- *   console.log(key, isText(part) && part.text); // jobs/1:0 A  jobs/2:0 B
- *   if (key === "jobs/2:0") void worker.stop();
+ * const worker = consume(queue, shout, async (part, { delivery: { id } }) => {
+ *   console.log(id, isText(part) && part.text); // jobs/1 A  jobs/2 B
+ *   if (id === "jobs/2") void worker.stop();
  * });
  * await worker.finished;
  */
@@ -88,9 +88,10 @@ export function consume(queue: Queue, processor: Processor, sink?: SinkLike | re
   const halt = async (deadlineMs: number): Promise<StopResult> => {
     const { acked, nacked, deadLettered } = handling.settling.tally;
     pulling.stop();
-    await pulling.idle(deadlineMs * drainShare);
+    await pulling.idle(deadlineMs * drainShare, signal);
     handling.giveUp(signal?.aborted === true ? signal.reason : new DOMException("the worker is being stopped", "AbortError"));
-    await pulling.idle(deadlineMs * (1 - drainShare) + graceMs);
+    await pulling.idle(deadlineMs * (1 - drainShare) + graceMs, signal);
+    if (signal?.aborted === true) await pulling.idle(graceMs);
     const { tally } = handling.settling;
     const result = { acked: tally.acked - acked, nacked: tally.nacked - nacked, deadLettered: tally.deadLettered - deadLettered, abandoned: pulling.inFlight };
     await finish();

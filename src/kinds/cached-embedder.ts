@@ -4,6 +4,7 @@
  * @module
  */
 import { invalidOption, MillraceError, wholeNumber } from "../core/errors.ts";
+import { guarded } from "../core/guarded.ts";
 import { type EmbedContext, type Embedder, requireEmbedder, vectorsOf } from "./embedder.ts";
 import type { KeyValueStore } from "./key-value.ts";
 import { vectorBytes, vectorKey, vectorOf } from "./vector-bytes.ts";
@@ -57,13 +58,7 @@ export function cachedEmbedder(embedder: Embedder, options: CachedEmbedderOption
   /** Calls under way, by the keys they will give. */
   const flights = new Map<string, Flight>();
   let closed = false;
-  const tell = (kind: EmbedCacheEvent["kind"], error?: unknown): void => {
-    try {
-      onEvent?.(error === undefined ? { kind } : { kind, error });
-    } catch {
-      // nobody to tell: the listener itself is what failed
-    }
-  };
+  const tell = (kind: EmbedCacheEvent["kind"], error?: unknown): void => guarded(() => onEvent?.(error === undefined ? { kind } : { kind, error }));
 
   /** What is kept of these, else asked for and kept from now on. */
   const look = async (texts: ReadonlyMap<string, string>, context: EmbedContext): Promise<ReadonlyMap<string, Float32Array>> => {

@@ -16,7 +16,7 @@ import { unknownMimeType } from "../core/mime-types.ts";
 import type { JsonValue, Metadata, Part } from "../core/part.ts";
 import { noMetadata } from "../core/part.ts";
 import type { Writable } from "../core/writable.ts";
-import type { SendOptions } from "./queue.ts";
+import { isMessageId, type SendOptions } from "./queue.ts";
 
 /** Bytes of a body, unless its format says otherwise: what all brokers take. */
 export const maxMessageBytes = 1_048_576;
@@ -94,7 +94,7 @@ export function envelope(options: EnvelopeOptions = {}): MessageFormat {
       const correlationId = validCorrelationId(fields["correlationId"]);
       const traceparent = validTraceparent(fields["traceparent"]);
       const message: Writable<ReadMessage> = { parts: parts.map(codec.decode), headers: headers === undefined ? noMetadata : checkedMetadata(headers, "headers") };
-      if (typeof id === "string" && id !== "" && id.length <= 512) message.id = id;
+      if (isMessageId(id)) message.id = id;
       if (!Number.isNaN(sentAtMs)) message.sentAtMs = sentAtMs;
       if (correlationId !== undefined) message.correlationId = correlationId;
       if (traceparent !== undefined) message.traceparent = traceparent;

@@ -162,13 +162,23 @@ export function requireQueue(who: string, queue: unknown, option = "queue"): ass
 const shortText = (value: unknown, most: number): boolean =>
   typeof value === "string" && value !== "" && value.length <= most && value.isWellFormed() && !/[\0-\x1f\x7f]/.test(value);
 
+/** Can it be the key of a message? Foreign ones may have others. */
+export function isKey(value: unknown): value is string {
+  return shortText(value, 256);
+}
+
+/** Can it be the id of a message? Foreign ones may have others. */
+export function isMessageId(value: unknown): value is string {
+  return shortText(value, 512);
+}
+
 /** Refuses what `send` cannot take. */
 export function checkSend(queue: Pick<Queue, "service" | "lacks">, options: SendOptions): void {
   const who = `${queue.service}: send`;
   const { key, id, delayMs, headers } = options;
-  if (key !== undefined && !shortText(key, 256)) throw invalidOption(who, "key", "1 to 256 characters without control characters", key);
+  if (key !== undefined && !isKey(key)) throw invalidOption(who, "key", "1 to 256 characters without control characters", key);
   if (key !== undefined && queue.lacks.keys !== undefined) throw lacking(who, "a key", queue.lacks.keys);
-  if (id !== undefined && !shortText(id, 512)) throw invalidOption(who, "id", "1 to 512 characters without control characters", id);
+  if (id !== undefined && !isMessageId(id)) throw invalidOption(who, "id", "1 to 512 characters without control characters", id);
   if (delayMs !== undefined) wholeNumber(who, "delayMs", delayMs, 0);
   if (delayMs !== undefined && delayMs > 0 && queue.lacks.delay !== undefined) throw lacking(who, "a delay", queue.lacks.delay);
   if (headers !== undefined) checkedMetadata(headers, "headers");

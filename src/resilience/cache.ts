@@ -5,6 +5,7 @@ import { askedOf } from "../core/asked.ts";
 import { operationsOf, paceOf } from "../core/branch.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, received, requireProcessors, wholeNumber } from "../core/errors.ts";
+import { guarded } from "../core/guarded.ts";
 import { checkedJson } from "../core/json-border.ts";
 import type { JsonValue, Part } from "../core/part.ts";
 import { processorOf, runInside } from "../core/pipeline.ts";
@@ -77,13 +78,7 @@ export function cache(processor: Processor, options: CacheOptions): Processor {
   requireProcessors("cache", [processor]);
   checkOptions(options);
   const { per = "input", clock = systemClock, random = Math.random, maxEntryBytes = 1024 * 1024, ttlMs = 300_000, storeTimeoutMs = 1_000 } = options;
-  const tell = (event: CacheEvent): void => {
-    try {
-      options.onEvent?.(event);
-    } catch {
-      // nobody to tell: the listener itself is what failed
-    }
-  };
+  const tell = (event: CacheEvent): void => guarded(() => options.onEvent?.(event));
   const digest = digestWith(options.secret === undefined ? undefined : secretBytes(options.secret));
   const shelving = { ttlMs, maxEntryBytes, clock, random, tell };
   const desk: CacheDesk = {

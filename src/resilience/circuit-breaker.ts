@@ -3,6 +3,7 @@
  */
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type ErrorCode, invalidOption, isMillraceError, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
+import { guarded } from "../core/guarded.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { type KeyValueStore, requireMarkStore } from "../kinds/key-value.ts";
@@ -208,11 +209,7 @@ class Breaker implements Circuit, Door {
   private changed(from: CircuitState, to: CircuitState): void {
     const { name, clock, options } = this;
     if (to === "closed") this.deafUntilMs = clock.now() + (options.openMs ?? defaultOpenMs);
-    try {
-      options.onStateChange?.({ name, from, to, ...(to === "open" ? { openMs: this.circuit.untilMs - clock.now() } : {}) });
-    } catch {
-      // a listener that fails does not break the stream
-    }
+    guarded(() => options.onStateChange?.({ name, from, to, ...(to === "open" ? { openMs: this.circuit.untilMs - clock.now() } : {}) }));
   }
 }
 

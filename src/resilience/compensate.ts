@@ -3,6 +3,7 @@
  */
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, wholeNumber } from "../core/errors.ts";
+import { guarded } from "../core/guarded.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
 import { isUnclear, SagaFlow, type SagaPlan, type SagaStep } from "./sagas/saga-flow.ts";
@@ -79,13 +80,7 @@ export function compensate(steps: readonly CompensateStep[], options: Compensate
   for (const [option, value] of [["undoMs", undoMs], ["baseMs", baseMs], ["maxMs", maxMs]] as const) {
     if (!(Number.isFinite(value) && value > 0)) throw invalidOption("compensate", option, "a positive number of milliseconds", value);
   }
-  const tell = (event: SagaEvent): void => {
-    try {
-      options.onEvent?.(event);
-    } catch {
-      // nobody to tell: the listener itself is what failed
-    }
-  };
+  const tell = (event: SagaEvent): void => guarded(() => options.onEvent?.(event));
   const plan: SagaPlan = { name, steps: checkedSteps(steps), maxStepBytes, settings: { undoMs, retries, baseMs, maxMs, clock, random, tell } };
   return processorOf([{ kind: "flow", name, open: (upstream, scope) => new SagaFlow(upstream, plan, scope) }]);
 }

@@ -4,6 +4,7 @@
 import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import type { Flow } from "../core/flow.ts";
+import { guarded } from "../core/guarded.ts";
 import { hasTime, type Limits, type LogicalCall } from "../core/limits.ts";
 import { processorOf } from "../core/pipeline.ts";
 import type { Processor } from "../core/processor.ts";
@@ -222,11 +223,7 @@ class Retry extends Call {
   }
 
   private tell(event: RetryEvent): void {
-    try {
-      this.settings.onRetry?.(event);
-    } catch {
-      // a listener that fails does not fail the call
-    }
+    guarded(() => this.settings.onRetry?.(event));
   }
 
   protected override onOver(outcome: CallOutcome): void {

@@ -41,6 +41,10 @@ export class ErrorCount {
   failed(): boolean {
     this.note(1);
     this.inARow += 1;
+    return this.exceeded;
+  }
+
+  get exceeded(): boolean {
     const { rate, window, inARow } = this.budget;
     return this.inARow >= inARow || (this.seen >= window && this.failures > rate * window);
   }

@@ -9,6 +9,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import { invalidOption, isMillraceError, MillraceError, requireProcessors, wholeNumber } from "../core/errors.ts";
 import { from } from "../core/from.ts";
 import { ignore } from "../core/flow.ts";
+import { guarded } from "../core/guarded.ts";
 import { isReserved } from "../core/guards.ts";
 import type { Part, ToolCallPart } from "../core/part.ts";
 import { resultOfMedium } from "../core/result-media.ts";
@@ -68,13 +69,7 @@ export function withTools(model: Processor, tools: readonly (Tool | ToolSource)[
   wholeNumber(who, "concurrency", concurrency, 1);
   wholeNumber(who, "maxUnusable", maxUnusable, 0);
   wholeNumber(who, "maxResultBytes", maxResultBytes, 1);
-  const tell = (event: ToolEvent): void => {
-    try {
-      onEvent?.(event);
-    } catch {
-      // nobody to tell: the listener itself is what failed
-    }
-  };
+  const tell = (event: ToolEvent): void => guarded(() => onEvent?.(event));
   const settings: LoopSettings = { model, tools, maxTurns, concurrency, maxUnusable, maxResultBytes, clock, toolChoice, tell };
   const loop: Processor = (input, context) => toolLoop(settings, input, context as Context); // an opaque stage always has one
   return processorOf([{ kind: "opaque", name: who, processor: loop }]);

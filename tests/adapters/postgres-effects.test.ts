@@ -98,9 +98,9 @@ describe.skipIf(server.skip !== undefined)(titled("effects in Postgres", server)
     await sink.setup();
     await database.query("create function die() returns trigger language plpgsql as 'begin perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(5); return null; end'");
     await database.query("create table deaths (n integer); insert into deaths values (1)");
-    await database.query("create constraint trigger at_commit after insert on commits deferrable initially deferred for each row when (new.id = 'c/1') execute function die()");
+    await database.query("create constraint trigger at_commit after insert on commits deferrable initially deferred for each row when (new.id = 'c/1@m1') execute function die()");
     await using queue = memoryQueue({ name: "c" });
-    await queue.send([text("1")]);
+    await queue.send([text("1")], { id: "m1" });
     const kinds: string[] = [];
     await using worker = consume(queue, pipe(), sink, {
       baseMs: 10,
@@ -111,7 +111,7 @@ describe.skipIf(server.skip !== undefined)(titled("effects in Postgres", server)
     });
     await soon(() => worker.counters.acked === 1);
     expect(kinds[0]).toBe("retried");
-    expect(await effects()).toEqual(["c/1:0"]);
+    expect(await effects()).toEqual(["c/1@m1:0"]);
     await database.query("truncate effects");
   });
 

@@ -90,6 +90,17 @@ describe("observers", () => {
     expect(await run(upper, "a", { observe: observer }).text()).toBe("A");
   });
 
+  test("an async listener that rejects is no unhandled rejection", async () => {
+    const unhandled: unknown[] = [];
+    const hear = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", hear);
+    const rejecting = (): Promise<never> => Promise.reject(new Error("listener"));
+    expect(await run(upper, "a", { observe: { run: () => ({ stage: () => ({ part: rejecting, end: rejecting }), end: rejecting }) } }).text()).toBe("A");
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    process.off("unhandledRejection", hear);
+    expect(unhandled).toEqual([]);
+  });
+
   test("run each call inside of enter", async () => {
     let depth = 0;
     const depths: number[] = [];

@@ -105,7 +105,7 @@ test("D3: a transaction that is begun anew inside of one attempt has its keys fr
   };
   await using worker = consume(queue, each(() => ["x", "y"]), { ...target, atomic });
   await until(() => worker.counters.acked === 1);
-  expect(keys).toEqual(["q/1:0", "q/1:1", "q/1:0", "q/1:1"]);
+  expect(keys).toEqual(["q/1@m1:0", "q/1@m1:1", "q/1@m1:0", "q/1@m1:1"]);
 });
 
 test("D12: a write that is confirmed is progress", async () => {

@@ -35,7 +35,7 @@ describe("D16: several deliveries in one run", () => {
     await clock.advance(1);
     await until(() => worker.counters.acked === 5);
     expect(batches[2]).toEqual(["e"]);
-    expect(sink.all).toEqual([{ word: "ab", key: "q/1+1:0" }, { word: "cd", key: "q/3+1:0" }, { word: "e", key: "q/5:0" }]);
+    expect(sink.all).toEqual([{ word: "ab", key: "q/1@m1+1:0" }, { word: "cd", key: "q/3@m3+1:0" }, { word: "e", key: "q/5@m5:0" }]);
   });
 
   test("one that is full takes its wait with it: the next waits as long from its own first delivery", async () => {

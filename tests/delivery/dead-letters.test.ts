@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { memoryQueue } from "../../src/adapters/memory/index.ts";
-import { bytes, each, isolate, MillraceError, pipe, type Processor, tap, text } from "../../src/index.ts";
+import { type MemoryQueue, memoryQueue } from "../../src/adapters/memory/index.ts";
+import { bytes, type Delivery, each, foreign, isolate, MillraceError, pipe, type Processor, type Queue, tap, text } from "../../src/index.ts";
 import { errorPart } from "../../src/core/constructors.ts";
 import { letterIn } from "../../src/delivery/dead-letter.ts";
 import { consume } from "../../src/delivery/worker.ts";
@@ -52,6 +52,90 @@ describe("D4: what cannot be worked on is set aside, confirmed, and only then ac
     confirming.open();
     await until(() => worker.counters.deadLettered === 1);
     expect(queue.counts).toEqual({ waiting: 0, delayed: 0, inFlight: 0 });
+  });
+
+  describe("is set aside also where it has what the dead letters refuse", () => {
+    const asideOf = async (queue: Queue, dead: MemoryQueue): Promise<Delivery | undefined> => {
+      const clock = fakeClock();
+      await using worker = consume(queue, tap(() => {
+        throw poison();
+      }), undefined, { clock, deadLetter: dead });
+      await until(() => worker.counters.deadLettered === 1, clock);
+      return (await drained(dead))[0];
+    };
+    const changedFrom = async (changes: Partial<Delivery>): Promise<Queue> => {
+      const queue = await filled(["bad"]);
+      return likeDeliveries(queue, (delivery) => ({ ...delivery, ...changes }));
+    };
+
+    test.each<[string, Partial<Delivery>]>([
+      ["a key with a zero, as Kafka's LongSerializer makes", { key: "\0\0\0*" }],
+      ["an empty key", { key: "" }],
+      ["a long one", { key: "k".repeat(257) }],
+      ["an id of two lines", { messageId: "a\nb" }],
+      ["a time that is none", { sentAtMs: 1.7e18 }],
+    ])("%s", async (_, changes) => {
+      const letter = await asideOf(await changedFrom(changes), memoryQueue());
+      expect([letter?.parts.map(wordOf), letter?.key, letter && letterIn(letter)?.code]).toEqual([["bad"], undefined, "invalid_input"]);
+      if (changes.messageId === undefined) expect(letter?.messageId).toBe("m1"); // all else stays
+    });
+
+    test("as many headers as there may be: it goes without them", async () => {
+      const headers = Object.fromEntries(Array.from({ length: 1_024 }, (_, n) => [`h${n}`, n]));
+      const letter = await asideOf(await changedFrom({ headers }), memoryQueue());
+      expect([letter?.parts.map(wordOf), Object.keys(letter?.headers ?? {})]).toEqual([["bad"], ["deadLetter"]]);
+    });
+
+    test("but a target that can take no message at all keeps it waiting, and nothing is lost", async () => {
+      const clock = fakeClock();
+      const queue = await filled(["bad"], { clock });
+      const dead = memoryQueue({ format: foreign({ read: () => [] }) });
+      await using worker = consume(queue, failsOn("bad", poison), undefined, { clock, deadLetter: dead });
+      await until(() => worker.counters.paused, clock);
+      expect([worker.counters.deadLettered, queue.counts.waiting + queue.counts.inFlight + queue.counts.delayed]).toEqual([0, 1]);
+    });
+  });
+
+  test("one that nobody confirms is given up after the time of an attempt, and the others are worked on", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["bad", "good"], { clock, leaseMs: 30_000 });
+    const aborted: unknown[] = [];
+    const events = heardEvents();
+    const sink = written();
+    const worker = consume(queue, failsOn("bad", poison), sink, {
+      clock,
+      deliveryTimeoutMs: 60_000,
+      onEvent: events.onEvent,
+      deadLetter: ({ signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(aborted.push(signal.reason)))),
+    });
+    await until(() => sink.words.length === 1, clock);
+    expect(aborted[0]).toMatchObject({ code: "timeout" });
+    expect(events.of("paused")[0]?.error).toBe(aborted[0]);
+    const stopping = worker.stop({ deadlineMs: 0 });
+    await clock.advance(250);
+    await stopping;
+  });
+
+  test("one whose delivery is lost meanwhile is told as lost, once", async () => {
+    const controller = new AbortController();
+    const queue = likeDeliveries(await filled(["bad"]), (delivery) => ({ ...delivery, signal: controller.signal }));
+    const events = heardEvents();
+    await using worker = consume(queue, failsOn("bad", poison), undefined, { onEvent: events.onEvent, deadLetter: () => new Promise(() => controller.abort(new Error("gone"))) });
+    await until(() => worker.counters.lost === 1);
+    expect(events.kinds()).toEqual(["lost"]);
+  });
+
+  test("one that cannot be set aside for a while counts once for the error budget", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["bad"], { clock });
+    let down = true;
+    const inner = memoryQueue();
+    const dead = like(inner, { send: (...given) => (down ? Promise.reject(new MillraceError("unavailable", "down")) : inner.send(...given)) });
+    await using worker = consume(queue, failsOn("bad", poison), undefined, { clock, deadLetter: dead, errorBudget: { inARow: 3 }, random: half });
+    await clock.advance(300_000);
+    down = false;
+    await until(() => worker.counters.deadLettered === 1, clock, 10_000);
+    expect(clock.now()).toBeLessThan(450_000); // not after `outageMs`
   });
 
   test("a failure that may have been chance is tried again with growing delays, and set aside after maxDeliveries", async () => {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { memoryKeyValue } from "../../src/adapters/memory/index.ts";
+import { memoryKeyValue, memoryQueue } from "../../src/adapters/memory/index.ts";
 import { codec, each, from, MillraceError, type Part, pipe, type Processor, run, status, tap, text } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
+import { handOut } from "../../src/kinds/hand-out.ts";
 import { type Journal, journal } from "../../src/kinds/journal.ts";
+import { idempotencyKey } from "../../src/kinds/sink.ts";
 import type { Sink } from "../../src/delivery/sinks.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import { fakeClock } from "../../src/testing/index.ts";
@@ -93,6 +95,34 @@ describe("D14: an atomic sink", () => {
   });
 });
 
+describe("what names a delivery where its queue does not reach", () => {
+  const [signal, parts] = [new AbortController().signal, [text("a")]];
+  const keyOf = async (id?: string): Promise<string> => {
+    const queue = memoryQueue({ name: "q" });
+    await queue.send(parts, id === undefined ? {} : { id });
+    for await (const delivery of queue.open({ signal, maxInFlight: 1 })) return idempotencyKey(delivery);
+    return "none";
+  };
+
+  test("is its place and its message's id; of a long id the end, so that keys may be ids of messages again and again", async () => {
+    expect(await keyOf("order-7")).toBe("q/1@order-7");
+    expect(await keyOf()).not.toBe(await keyOf());
+    let key = await keyOf();
+    const longest: string[] = [];
+    for (let hop = 0; hop < 50; hop += 1) longest.push((key = await keyOf(`${key}:0`)));
+    expect(Math.max(...longest.map(({ length }) => length))).toBeLessThan(150);
+    expect(await keyOf("😀".repeat(100))).toMatch(/^q\/1@/);
+    expect((await keyOf(`${"😀".repeat(100)}a`)).isWellFormed()).toBe(true);
+  });
+
+  test("is its place where a foreign message has no id, or one that none of ours could have", () => {
+    const about = { id: "q/1", attempt: 1, signal };
+    const hands = { service: "q", lacks: {}, ack() {}, nack() {} };
+    expect(idempotencyKey(handOut(hands, undefined, { parts }, about))).toBe("q/1");
+    expect(idempotencyKey(handOut(hands, undefined, { parts, id: "a\nb" }, about))).toBe("q/1");
+  });
+});
+
 describe("D15: a journal", () => {
   /** A model that answers differently each time. */
   const model = (answers: string[][]): Processor =>
@@ -166,17 +196,18 @@ describe("D15: a journal", () => {
     expect([first, second].map((part) => part !== undefined && isTrustedSystem(part))).toEqual([false, false]);
   });
 
-  test("another version of the pipeline makes anew, and another delivery too", async () => {
+  test("another version of the pipeline makes anew, and another message too, though a queue made anew has it where one was before", async () => {
     const once = journal(memoryKeyValue());
     const words: string[] = [];
-    for (const version of ["1", "1", "2"]) {
-      const queue = await filled(["a"]);
+    for (const [id, version] of [["m1", "1"], ["m1", "1"], ["m1", "2"], ["m2", "2"]] as const) {
+      const queue = memoryQueue({ name: "q" });
+      await queue.send([text("a")], { id });
       const sink = written();
       await using worker = consume(queue, model([[version + String(words.length)]]), sink, { journal: once, version });
       await until(() => worker.counters.acked === 1);
       words.push(...sink.words);
     }
-    expect(words).toEqual(["10", "10", "22"]);
+    expect(words).toEqual(["10", "10", "22", "23"]);
   });
 
   test("a record too large, one that cannot be read, and a store that cannot set once are refused", async () => {

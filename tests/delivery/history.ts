@@ -94,7 +94,7 @@ export async function play(plan: Plan, bug?: Bug): Promise<Seen> {
   });
   const world = { alive: true };
   const queue = memoryQueue({ name: "q", clock: clockOf(world), ...(plan.leaseMs === undefined ? {} : { leaseMs: plan.leaseMs }) });
-  for (const [index, { key }] of plan.messages.entries()) await queue.send([text(String(index))], { key });
+  for (const [index, { key }] of plan.messages.entries()) await queue.send([text(String(index))], { key, id: `m${index}` });
 
   const failures = plan.messages.map(({ times }) => times);
   /** Writes that were confirmed, by key. */
@@ -114,6 +114,7 @@ export async function play(plan: Plan, bug?: Bug): Promise<Seen> {
   };
   const never = new Promise<never>(() => {});
   const indexOf = (id: string): number => Number(id.slice(2)) - 1;
+  const outputKey = (index: number, n: number): string => `q/${index + 1}@m${index}:${n}`;
 
   const started = (): { kill(): void } => {
     const life = { alive: true };
@@ -152,7 +153,8 @@ export async function play(plan: Plan, bug?: Bug): Promise<Seen> {
         await wait();
         await gone();
         confirmed.set(key, (confirmed.get(key) ?? 0) + 1);
-        must(key === `q/${indexOf(key.split(":")[0] ?? "") + 1}:${wordOf(part).split(".")[1]}`, `${key} is ${wordOf(part)}`);
+        const [index, n] = wordOf(part).split(".").map(Number);
+        must(key === outputKey(index ?? 0, n ?? 0), `${key} is ${wordOf(part)}`);
       };
       if (bug === "fire and forget") return void store();
       await store();
@@ -186,7 +188,7 @@ export async function play(plan: Plan, bug?: Bug): Promise<Seen> {
       const message = plan.messages[indexOf(id)];
       must(!acked.includes(id), `${id} is acknowledged twice`);
       acked.push(id);
-      const whole = Array.from({ length: message?.outputs ?? 0 }, (_, n) => `${id}:${n}`).every((key) => confirmed.has(key));
+      const whole = Array.from({ length: message?.outputs ?? 0 }, (_, n) => outputKey(indexOf(id), n)).every((key) => confirmed.has(key));
       must(message?.fails === "always" ? aside.has(id) : whole, `${id} is acknowledged before all is confirmed`);
     };
     const connection: Queue = like(queue, {
@@ -240,7 +242,7 @@ export async function play(plan: Plan, bug?: Bug): Promise<Seen> {
   for (let i = 0; i < 5; i += 1) await step();
   worker.kill();
 
-  const healthy = plan.messages.flatMap(({ outputs, fails }, index) => (fails === "always" ? [] : Array.from({ length: outputs }, (_, n) => `q/${index + 1}:${n}`)));
+  const healthy = plan.messages.flatMap(({ outputs, fails }, index) => (fails === "always" ? [] : Array.from({ length: outputs }, (_, n) => outputKey(index, n))));
   must(healthy.every((key) => confirmed.has(key)), "an output is lost");
   must(acked.length === plan.messages.length, "a message is lost");
   const bad = plan.messages.flatMap(({ fails }, index) => (fails === "always" ? [`q/${index + 1}`] : []));

@@ -3,11 +3,12 @@ import { memoryBlobStore, type MemoryQueue, memoryQueue } from "../../src/adapte
 import { type BlobStore, bytes, codec, MillraceError, type Part, pipe, text, uri } from "../../src/index.ts";
 import { isTrustedSystem } from "../../src/core/system-brand.ts";
 import { offload } from "../../src/delivery/offload.ts";
+import { replay } from "../../src/delivery/replay.ts";
 import { consume } from "../../src/delivery/worker.ts";
 import type { Delivery, Queue } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
-import { heardEvents, lettersIn, like, until, wordOf, written } from "./support.ts";
+import { drained, heardEvents, lettersIn, like, until, wordOf, written } from "./support.ts";
 
 const clock = fakeClock();
 const inners = new WeakMap<Queue, MemoryQueue>();
@@ -44,8 +45,8 @@ describe("offload", () => {
     const inner = memoryQueue({ name: "q" });
     const queue = offload(inner, store);
     const large = Uint8Array.from({ length: 1_500_000 }, (_, i) => i % 251);
-    await queue.send([text("small")]);
-    await queue.send([text("large"), bytes(large, "image/png", { metadata: { page: 2 } })]);
+    await queue.send([text("small")], { id: "m1" });
+    await queue.send([text("large"), bytes(large, "image/png", { metadata: { page: 2 } })], { id: "m2" });
     expect(await keysIn(store)).toEqual([expect.stringMatching(/^messages\/[0-9a-f-]{36}\.json$/)]);
     const sink = written();
     const parts: Part[] = [];
@@ -54,7 +55,7 @@ describe("offload", () => {
       await sink.write(part, at);
     });
     await until(() => worker.counters.acked === 2);
-    expect(sink.all).toEqual([{ word: "small", key: "q/1:0" }, { word: "large", key: "q/2:0" }, { word: "bytes", key: "q/2:1" }]);
+    expect(sink.all).toEqual([{ word: "small", key: "q/1@m1:0" }, { word: "large", key: "q/2@m2:0" }, { word: "bytes", key: "q/2@m2:1" }]);
     const image = parts[2];
     expect([image?.mimeType, image?.metadata]).toEqual(["image/png", { page: 2 }]);
     expect(image?.kind === "bytes" && image.bytes.byteLength === large.byteLength && image.bytes.every((byte, at) => byte === large[at])).toBe(true);
@@ -128,6 +129,20 @@ describe("offload", () => {
     await until(() => worker.counters.acked + worker.counters.deadLettered === 3, ticking);
     expect(sink.words).toEqual(["fine"]);
     expect((await lettersIn(dead)).map(({ letter }) => `${letter?.code} ${letter?.stage}`).sort()).toEqual(["invalid_input read", "not_found read"]);
+  });
+
+  test("a dead letter whose parts cannot be had stays: it is not replayed as the address", async () => {
+    const store = memoryBlobStore();
+    const dead = memoryQueue({ name: "dead" });
+    const jobs = memoryQueue({ name: "jobs" });
+    await offload(dead, store, { overBytes: 0 }).send([text("large")], { headers: { deadLetter: { v: 1, id: "q/1" } } });
+    for (const [error, outcome] of [["unavailable", "unavailable"], ["not_found", { replayed: 0, passedOver: 1 }]] as const) {
+      const failing: BlobStore = { ...store, get: () => Promise.reject(new MillraceError(error, "no")) };
+      expect(await replay(offload(dead, failing), jobs, { idleMs: 10 }).catch(({ code }: MillraceError) => code)).toEqual(outcome);
+      expect([dead.counts.waiting, jobs.counts.waiting]).toEqual([1, 0]);
+    }
+    expect(await replay(offload(dead, store), jobs, { idleMs: 10 })).toEqual({ replayed: 1, passedOver: 0 });
+    expect((await drained(jobs)).map(({ parts }) => wordOf(parts[0]))).toEqual(["large"]);
   });
 
   test("what comes from a store may not speak as system, and not be larger than allowed", async () => {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { memoryQueue } from "../../src/adapters/memory/index.ts";
-import { relay } from "../../src/delivery/relay.ts";
-import { text } from "../../src/index.ts";
+import { memoryKeyValue, memoryQueue } from "../../src/adapters/memory/index.ts";
+import { relay, type RelayOptions } from "../../src/delivery/relay.ts";
+import { journal, text } from "../../src/index.ts";
 import { MillraceError } from "../../src/core/errors.ts";
 import type { Queue } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
-import { drained, like, until, wordOf } from "./support.ts";
+import { drained, gate, like, turns, until, wordOf } from "./support.ts";
 
 describe("relay", () => {
   test("carries messages whole: parts, id, key, headers and trace, also without any parts", async () => {
@@ -58,6 +58,21 @@ describe("relay", () => {
     down = false;
     await until(() => worker.counters.acked === 1, clock);
     expect((await drained(target)).map(({ parts }) => wordOf(parts[0]))).toEqual(["x"]);
+  });
+
+  test("takes undefined for its own defaults, and refuses options that only an untyped caller can give", async () => {
+    const [source, target] = [memoryQueue({ name: "a" }), memoryQueue({ name: "b" })];
+    for (const extra of [{ batch: { count: 2 } }, { journal: journal(memoryKeyValue()) }]) {
+      expect(() => relay(source, target, extra as RelayOptions)).toThrow(expect.objectContaining({ code: "missing_config" }));
+    }
+    for (const word of ["1", "2", "3", "4"]) await source.send([text(word)], { key: "k" });
+    const slow = gate();
+    const first = like(target, { send: async (parts, options) => (wordOf([...parts][0]) === "1" && (await slow.promise), target.send(parts, options)) });
+    await using worker = relay(source, first, { ordering: undefined } as unknown as RelayOptions);
+    await turns();
+    slow.open();
+    await until(() => worker.counters.acked === 4);
+    expect((await drained(target)).map(({ parts }) => wordOf(parts[0]))).toEqual(["1", "2", "3", "4"]);
   });
 
   test("refuses what would lose messages", () => {

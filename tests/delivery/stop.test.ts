@@ -28,6 +28,37 @@ describe("D11: stop", () => {
     expect([queue.counts, worker.counters.received, clock.pending]).toEqual([{ waiting: 120, delayed: 0, inFlight: 0 }, 200, 0]);
   });
 
+  test("a pause that begins while it stops leaves no timer", async () => {
+    const clock = fakeClock();
+    const queue = await filled(["a"], { clock });
+    const working = gate();
+    const worker = consume(queue, each(async () => {
+      await working.promise;
+      throw new MillraceError("rate_limited", "later", { scope: "dependency", retryAfterMs: 3_600_000 });
+    }), undefined, { clock });
+    await until(() => worker.counters.inFlight === 1);
+    const stopping = worker.stop();
+    await turns();
+    working.open();
+    await stopping;
+    expect([clock.pending, queue.counts.inFlight]).toEqual([0, 0]);
+  });
+
+  test("an abort while it stops ends it at once", async () => {
+    const clock = fakeClock();
+    const controller = new AbortController();
+    const worker = consume(await filled(["a"]), each(() => new Promise(() => {})), undefined, { clock, signal: controller.signal });
+    await until(() => worker.counters.inFlight === 1);
+    const stopping = worker.stop({ deadlineMs: 20_000 });
+    await turns();
+    const reason = new Error("now");
+    controller.abort(reason);
+    await clock.advance(200);
+    await expect(worker.finished).rejects.toBe(reason);
+    expect(await stopping).toMatchObject({ nacked: 1 });
+    expect(clock.pending).toBe(0);
+  });
+
   test("fetches nothing more, gives back at once and uncounted what has not begun, and waits for what has", async () => {
     const queue = await filled(["a", "b", "c"]);
     const working = gate();
@@ -274,13 +305,14 @@ describe("the source", () => {
     expect([worker.counters.inFlight, inner.counts.inFlight]).toEqual([0, 0]); // they make room
   });
 
-  test("a listener that throws breaks nothing", async () => {
-    await using worker = consume(await filled(["a"]), pipe(), written(), {
-      onEvent: () => {
-        throw new Error("the listener's own");
-      },
-    });
-    await until(() => worker.counters.acked === 1);
+  test("a listener that throws or rejects breaks nothing", async () => {
+    for (const onEvent of [() => {
+      throw new Error("the listener's own");
+    }, () => Promise.reject(new Error("the listener's own"))]) {
+      await using worker = consume(await filled(["a"]), pipe(), written(), { onEvent });
+      await until(() => worker.counters.acked === 1);
+      await turns();
+    }
   });
 });
 

@@ -27,11 +27,11 @@ export async function until(holds: () => boolean, clock?: FakeClock, stepMs = 50
   throw new Error("it never held");
 }
 
-/** A queue in memory with messages of one text each. */
+/** A queue in memory with messages of one text each, of the ids m1, m2 and so on. */
 export async function filled(words: readonly string[], options: MemoryQueueOptions & { readonly key?: (word: string) => string } = {}): Promise<MemoryQueue> {
   const { key, ...rest } = options;
   const queue = memoryQueue({ name: "q", ...rest });
-  for (const word of words) await queue.send([text(word)], key === undefined ? {} : { key: key(word) });
+  for (const [n, word] of words.entries()) await queue.send([text(word)], { id: `m${n + 1}`, ...(key === undefined ? {} : { key: key(word) }) });
   return queue;
 }
 

@@ -23,7 +23,7 @@ describe("D1: a delivery is acknowledged when all is confirmed, and at nothing e
     const sink = written();
     await using worker = consume(queue, shout, sink);
     await until(() => worker.counters.acked === 2);
-    expect(sink.all).toEqual([{ word: "A", key: "q/1:0" }, { word: "B", key: "q/2:0" }]);
+    expect(sink.all).toEqual([{ word: "A", key: "q/1@m1:0" }, { word: "B", key: "q/2@m2:0" }]);
     expect(queue.counts).toEqual({ waiting: 0, delayed: 0, inFlight: 0 });
     expect(worker.counters).toEqual({ received: 2, acked: 2, nacked: 0, deadLettered: 0, lost: 0, inFlight: 0, paused: false });
   });
@@ -237,7 +237,7 @@ describe("D3: outputs have keys that are the same at every attempt", () => {
     };
     await using worker = consume(queue, processor, sink, { clock });
     await until(() => worker.counters.acked === 1, clock);
-    expect(sink.all.map(({ key, word }) => `${key} ${word}`)).toEqual(["q/1:0 x", "q/1:1 y", "q/1:0 x", "q/1:1 y", "q/1:2 z"]);
+    expect(sink.all.map(({ key, word }) => `${key} ${word}`)).toEqual(["q/1@m1:0 x", "q/1@m1:1 y", "q/1@m1:0 x", "q/1@m1:1 y", "q/1@m1:2 z"]);
   });
 
   test("of several sinks all must confirm, and the worst failure decides", async () => {
@@ -260,18 +260,18 @@ describe("D3: outputs have keys that are the same at every attempt", () => {
     down = false;
     hurt = false;
     await until(() => worker.counters.acked === 1, clock);
-    expect(good.all.at(-1)).toEqual({ word: "a", key: "q/1:0" });
+    expect(good.all.at(-1)).toEqual({ word: "a", key: "q/1@m1:0" });
   });
 
   test("a queue is a sink: each output is a message, under the key as its id, with the same correlation id", async () => {
     const queue = memoryQueue({ name: "q" });
-    await queue.send([text("a")], { correlationId: "c-7" });
+    await queue.send([text("a")], { id: "m1", correlationId: "c-7" });
     const next = memoryQueue({ name: "next" });
     await using worker = consume(queue, each(() => ["1", "2"]), next);
     await until(() => worker.counters.acked === 1);
     const iterator = next.open({ signal: new AbortController().signal, maxInFlight: 2 })[Symbol.asyncIterator]();
     const came = [(await iterator.next()).value as Delivery, (await iterator.next()).value as Delivery];
-    expect(came.map((it) => [it.messageId, wordOf(it.parts[0]), it.correlationId])).toEqual([["q/1:0", "1", "c-7"], ["q/1:1", "2", "c-7"]]);
+    expect(came.map((it) => [it.messageId, wordOf(it.parts[0]), it.correlationId])).toEqual([["q/1@m1:0", "1", "c-7"], ["q/1@m1:1", "2", "c-7"]]);
   });
 
   test("publish inside the pipeline is confirmed before the acknowledgement", async () => {
@@ -399,9 +399,9 @@ test("restarting a stream that goes into a sink is refused", async () => {
 
 test("the parts of one message are the input of one run, in their order", async () => {
   const queue = memoryQueue({ name: "q" });
-  await queue.send([json({ n: 1 }), text("b")]);
+  await queue.send([json({ n: 1 }), text("b")], { id: "m1" });
   const sink = written();
   await using worker = consume(queue, pipe(), sink);
   await until(() => worker.counters.acked === 1);
-  expect(sink.all).toEqual([{ word: "json", key: "q/1:0" }, { word: "b", key: "q/1:1" }]);
+  expect(sink.all).toEqual([{ word: "json", key: "q/1@m1:0" }, { word: "b", key: "q/1@m1:1" }]);
 });

@@ -9,6 +9,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { ignore } from "../../core/flow.ts";
+import { guarded } from "../../core/guarded.ts";
 import type { MarkStore } from "../../kinds/key-value.ts";
 import { type Advanced, advanceMarks, type MarkSteps } from "../../kinds/marks.ts";
 
@@ -214,11 +215,7 @@ export class StoreMarks implements LimitMarks {
   }
 
   private tell(event: StoreEvent): void {
-    try {
-      this.options.onStoreChange?.(event);
-    } catch {
-      // a listener that fails does not break the stream
-    }
+    guarded(() => this.options.onStoreChange?.(event));
   }
 }
 
