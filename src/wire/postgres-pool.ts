@@ -20,11 +20,18 @@ interface PoolClient extends ListeningClient {
 }
 
 interface Pool extends PostgresClient {
+  /** Who waits while it has no connection to lend. */
+  readonly waitingCount: number;
   connect(): Promise<PoolClient>;
 }
 
+/** Comes to a connection; `onStop` hears how to give up the wait for it. */
+type Connect = (pool: Pool, onStop: (giveUp: () => void) => void) => Promise<PoolClient>;
+
 /** Milliseconds that connections which answer nothing may hold up the end of our own pool. */
 const endMs = 2_000;
+/** Milliseconds for a ready pool's connection to stop listening: a round trip, where anybody answers; who closes waits for it. */
+const unlistenMs = 1_000;
 
 /** A pool counts its connections; a client has `connect` too, but lends nothing. */
 export function isPool(client: PostgresClient): client is Pool {
@@ -68,7 +75,7 @@ export function ownPool(service: string, options: PostgresOptions, connectMs: nu
       throw error;
     });
     return (await opened).pool;
-  });
+  }, atOnce);
   return {
     lend: lent.lend,
     async listen(channel, wake, signal) {
@@ -102,19 +109,22 @@ async function loadPg(service: string): Promise<typeof pg> {
 
 /** A pool of the caller's, which stays open. */
 export function borrowedPool(pool: Pool): Lender {
-  const lent = lendingFrom(async () => pool);
+  const connect = inTurns();
+  const lent = lendingFrom(async () => pool, connect);
   return {
     lend: lent.lend,
     async listen(channel, wake, signal) {
-      const client = await pool.connect();
+      const client = await connect(pool, (giveUp) => {
+        if (signal.aborted) giveUp();
+        else signal.addEventListener("abort", giveUp, { once: true });
+      });
       client.on("error", ignore);
       let fine = false;
       try {
         await listenOn(client, channel, wake, signal);
-        await client.query(`unlisten "${channel}"`);
-        fine = true;
+        fine = await inTime(client.query(`unlisten "${channel}"`), unlistenMs);
       } finally {
-        client.release(!fine);
+        client.release(!fine); // a connection that does not answer is destroyed, with the statement on it
         client.off("error", ignore);
       }
     },
@@ -122,12 +132,91 @@ export function borrowedPool(pool: Pool): Lender {
   };
 }
 
-function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { settled(): Promise<void> } {
+/** Who waits for a connection. */
+interface Turn extends PromiseWithResolvers<PoolClient> {
+  asked: Asked | undefined;
+}
+
+/** A connection that the pool was asked for, and who waits for it now. */
+interface Asked {
+  turn: Turn | undefined;
+  /** Did the pool have none to lend, nor room for another? */
+  inLine: boolean;
+}
+
+/** From our own pool, whose line nobody is in for longer than `connectMs`. */
+const atOnce: Connect = (pool) => pool.connect();
+
+/**
+ * A pool hears nobody who gives up, and by default has no limit for the wait: its line would get longer with each who comes and leaves. So
+ * the place of who has left goes to the next; a connection that comes when nobody wants it goes back.
+ */
+function inTurns(): Connect {
+  const left = new Set<Asked>();
+  const ask = (pool: Pool, turn: Turn): void => {
+    const asked: Asked = { turn, inLine: false };
+    const before = pool.waitingCount;
+    const connecting = (async () => pool.connect())(); // pg throws for settings that are none
+    asked.inLine = pool.waitingCount > before;
+    turn.asked = asked;
+    /** Gives who waits for it. */
+    const settled = (): Turn | undefined => {
+      left.delete(asked);
+      if (asked.turn !== undefined) asked.turn.asked = undefined;
+      return asked.turn;
+    };
+    connecting.then(
+      (client) => {
+        const its = settled();
+        if (its === undefined) client.release();
+        else its.resolve(client);
+      },
+      (error: unknown) => {
+        const its = settled();
+        if (its === turn) turn.reject(error);
+        else if (its !== undefined) ask(pool, its); // it has not waited as long as who asked
+      },
+    );
+  };
+  return (pool, onStop) => {
+    const turn: Turn = { ...Promise.withResolvers<PoolClient>(), asked: undefined };
+    // where the pool's line is empty, what is still asked for is being connected, and may never be
+    const [place] = pool.waitingCount > 0 ? left : [];
+    if (place === undefined) ask(pool, turn);
+    else {
+      left.delete(place);
+      place.turn = turn;
+      turn.asked = place;
+    }
+    onStop(() => {
+      const { asked } = turn;
+      if (asked === undefined) return;
+      turn.asked = undefined;
+      asked.turn = undefined;
+      if (asked.inLine) left.add(asked);
+      turn.reject(new MillraceError("closed", "postgres: the wait for a connection was given up"));
+    });
+    return turn.promise;
+  };
+}
+
+/** Has it come about within so many milliseconds? Rejects when it has failed by then. */
+async function inTime(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const forget = systemClock.timeout(ms, () => late.resolve(false));
+  try {
+    return await Promise.race([promise.then(() => true), late.promise]);
+  } finally {
+    forget();
+  }
+}
+
+function lendingFrom(poolOf: () => Promise<Pool>, connect: Connect): Pick<Lender, "lend"> & { settled(): Promise<void> } {
   const cancels = new Set<Promise<unknown>>();
   return {
     async lend(work, transaction, onStop) {
       const pool = await poolOf();
-      const client = await pool.connect();
+      const client = await connect(pool, onStop);
       client.on("error", ignore); // while it is lent the pool does not listen, and the query in progress rejects anyway
       let given = false;
       let busy = false;
@@ -159,10 +248,7 @@ function lendingFrom(poolOf: () => Promise<Pool>): Pick<Lender, "lend"> & { sett
       }
     },
     async settled() {
-      const late = Promise.withResolvers<void>();
-      const forget = systemClock.timeout(endMs, late.resolve); // nor does what is to be cancelled, where nobody answers
-      await Promise.race([Promise.all(cancels), late.promise]);
-      forget();
+      await inTime(Promise.all(cancels), endMs); // what is to be cancelled does not hold it up either, where nobody answers
     },
   };
 }

@@ -300,9 +300,12 @@ describe.skipIf(server.skip !== undefined)(titled("postgresQueue, faults", serve
       await soon(() => proxy.open === 0);
     });
 
-    test("an abort of a waiting reader rejects with its reason, and closing leaves no connection, also where nobody answers", async () => {
+    test.each(["its own connections", "a ready pool"])("an abort of a waiting reader rejects with its reason, and closing leaves no connection, also where nobody answers: %s", async (which) => {
       const queue = await made();
-      const far = await again(queue, { connectionString: url });
+      const pool = which === "a ready pool" ? new pg.Pool({ connectionString: url }) : undefined;
+      pool?.on("error", () => {});
+      const far = postgresQueue({ table: queue.name, ...(pool === undefined ? { connectionString: url } : { client: pool }) });
+      opened.push(far);
       const reason = new Error("enough");
       const controller = new AbortController();
       const waiting = reading(far, { signal: controller.signal }).next();
@@ -312,7 +315,8 @@ describe.skipIf(server.skip !== undefined)(titled("postgresQueue, faults", serve
       await expect(waiting).rejects.toBe(reason);
       await far.close();
       proxy.heal();
+      await pool?.end();
       await soon(() => proxy.open === 0);
-    });
+    }, 60_000);
   });
 });

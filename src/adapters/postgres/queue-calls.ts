@@ -39,17 +39,22 @@ export interface Asked {
   readonly more?: readonly number[];
 }
 
-/** Runs the statements of a queue. */
+/** Runs the statements of a queue. `left` gives a call up while it waits for a connection; what the server was asked is waited for. */
 export interface QueueCalls {
   send(rows: readonly SentRow[]): Promise<readonly string[]>;
-  claim(holder: string, leaseMs: number, most: number): Promise<readonly Claimed[]>;
+  claim(holder: string, leaseMs: number, most: number, left: AbortSignal): Promise<readonly Claimed[]>;
   /** Milliseconds until something is due; `undefined` where nothing is. */
-  next(): Promise<number | undefined>;
+  next(left: AbortSignal): Promise<number | undefined>;
   /** Ids of those that were out under their epochs, and are changed. */
   settle(statement: "ack" | "nack" | "extend", asked: readonly Asked[], limitMs?: number): Promise<ReadonlySet<string>>;
   /** Which of these there are. */
   remaining(ids: readonly string[]): Promise<ReadonlySet<string>>;
-  disown(holder: string, known: readonly string[]): Promise<void>;
+  disown(holder: string, known: readonly string[], tried: readonly string[], left: AbortSignal): Promise<void>;
+}
+
+interface CallOptions {
+  readonly limitMs?: number | undefined;
+  readonly left?: AbortSignal;
 }
 
 /** A message as a row. */
@@ -73,9 +78,14 @@ export function pauseMs(failures: number): number {
 
 /** Errors: as `postgresConnections`; `not_found` where there is no table; `interrupted` for a call whose outcome nobody knows. */
 export function queueCalls(server: Postgres, statements: QueueStatements): QueueCalls {
-  const call = async (what: string, text: string, values: readonly unknown[], limitMs = callMs): Promise<readonly PostgresRow[]> => {
+  const call = async (what: string, text: string, values: readonly unknown[], { limitMs = callMs, left }: CallOptions = {}): Promise<readonly PostgresRow[]> => {
     const limit = new AbortController();
     let asked = false;
+    const leave = (): void => {
+      if (!asked) limit.abort(left?.reason);
+    };
+    if (left?.aborted === true) leave();
+    left?.addEventListener("abort", leave, { once: true });
     const forget = systemClock.timeout(limitMs, () => limit.abort(new MillraceError("unavailable", `${service}: ${what}: no answer for ${limitMs} ms`, { service })));
     try {
       return await server.run(what, (session) => {
@@ -86,6 +96,7 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
       throw asErrorOf(what, error, asked);
     } finally {
       forget();
+      left?.removeEventListener("abort", leave);
     }
   };
   const asErrorOf = (what: string, error: unknown, asked: boolean): unknown => {
@@ -102,8 +113,8 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
 
   /** Until then, unless fewer messages wait than are wanted, those that wait are enough to look at. */
   let plainUntilMs = -Infinity;
-  const claimAny = async (holder: string, leaseMs: number, most: number): Promise<readonly PostgresRow[]> => {
-    const rows = await call("claim", statements.claim, [holder, leaseMs, most]);
+  const claimAny = async (holder: string, leaseMs: number, most: number, left: AbortSignal): Promise<readonly PostgresRow[]> => {
+    const rows = await call("claim", statements.claim, [holder, leaseMs, most], { left });
     const isBacklog = rows.length === most && rows.every(({ key }) => key === null);
     plainUntilMs = isBacklog ? systemClock.now() + Math.min(endedMs, leaseMs / 4) : -Infinity;
     return rows;
@@ -117,27 +128,27 @@ export function queueCalls(server: Postgres, statements: QueueStatements): Queue
       if (added.length !== rows.length) throw new MillraceError("bad_response", `${service}: send: stored ${added.length} rows of ${rows.length}`, { service });
       return added.map(({ id }) => String(id));
     },
-    async claim(holder, leaseMs, most) {
-      const rows = systemClock.now() < plainUntilMs ? await call("claim", statements.claimPlain, [holder, leaseMs, most]) : [];
+    async claim(holder, leaseMs, most, left) {
+      const rows = systemClock.now() < plainUntilMs ? await call("claim", statements.claimPlain, [holder, leaseMs, most], { left }) : [];
       if (rows.length < most) plainUntilMs = -Infinity;
-      return (rows.length > 0 ? rows : await claimAny(holder, leaseMs, most)).map(toClaimed);
+      return (rows.length > 0 ? rows : await claimAny(holder, leaseMs, most, left)).map(toClaimed);
     },
-    async next() {
-      const [row] = await call("look", statements.next, []);
+    async next(left) {
+      const [row] = await call("look", statements.next, [], { left });
       return row?.["ms"] === null || row?.["ms"] === undefined ? undefined : Number(row["ms"]);
     },
     async settle(statement, asked, limitMs) {
       const more = (asked[0]?.more ?? []).map((_, at) => asked.map((it) => it.more?.[at] ?? 0));
       const isPlain = statement === "ack" && asked.every(({ key }) => key === undefined);
       const text = (isPlain ? statements.ackPlain : undefined) ?? statements[statement];
-      const rows = await call(statement, text, [asked.map(({ id }) => id), asked.map(({ epoch }) => epoch), ...more], limitMs);
+      const rows = await call(statement, text, [asked.map(({ id }) => id), asked.map(({ epoch }) => epoch), ...more], { limitMs });
       return idsIn(rows);
     },
     async remaining(ids) {
       return idsIn(await call("look", statements.remaining, [ids]));
     },
-    async disown(holder, known) {
-      await call("disown", statements.disown, [holder, known]);
+    async disown(holder, known, tried, left) {
+      await call("disown", statements.disown, [holder, known, tried], { left });
     },
   };
 }

@@ -22,6 +22,8 @@ const ignore = (): void => {};
 const most = 1_000;
 /** Milliseconds for giving back what a reader held: after that its lease says so. */
 const leaveMs = 2_000;
+/** Of its lease, what was claimed and is not asked for waits so long: the rest is for giving it back, and for another reader to have it. */
+const waitShare = 2 / 3;
 /** A server that has been away for so many milliseconds is no passing matter: the reading fails, and whoever reads hears of it. */
 const awayMs = 60_000;
 
@@ -45,6 +47,8 @@ class Held {
   node: ListNode<Held> | undefined = undefined;
   /** Its lease by our own clock is over before the server's: it began when the claim was sent. */
   lease: Deadline<Held> | undefined = undefined;
+  /** Was it handed out? */
+  out = false;
 
   constructor(claimed: Claimed) {
     this.claimed = claimed;
@@ -62,8 +66,13 @@ export class QueueReader {
   private readonly holder = crypto.randomUUID();
   private readonly held = new LinkedList<Held>();
   private readonly leases = new Deadlines<Held>(systemClock, (held) => this.late(held));
-  /** Claimed and not handed out. */
+  /** Claimed by one call, and not handed out. */
   private ready: Held[] = [];
+  private cancelWait: () => void = ignore;
+  /** Ids that were handed out and whose lease is over here; at the server it may last, where nobody has heard what became of prolonging it. */
+  private readonly lost = new Set<string>();
+  /** May the server have rows under our name that we do not: of a claim, or a giving back, whose answer was lost? */
+  private strays = false;
   private readonly settling: Readonly<Record<Settling, Together<Settled, boolean>>>;
   private wake: () => void = ignore;
   private emptied: () => void = ignore;
@@ -99,7 +108,10 @@ export class QueueReader {
       signal.throwIfAborted();
       if (over()) return undefined;
       const held = this.ready.shift();
-      if (held !== undefined) return this.deliver(held);
+      if (held !== undefined) {
+        if (this.ready.length === 0) this.cancelWait();
+        return this.deliver(held);
+      }
       const { maxInFlight, pollMs } = this.settings;
       const room = maxInFlight - this.held.size;
       const soon = this.settling.ack.size + this.settling.nack.size;
@@ -120,17 +132,18 @@ export class QueueReader {
   /** Gives back all it has; what it is told to settle later is lost. */
   async leave(): Promise<void> {
     this.left.abort();
-    const ready = this.ready;
-    this.ready = [];
-    const out = [...this.held].filter((held) => !ready.includes(held));
-    await Promise.all([this.giveBack(ready, 1, "its reader has left"), this.giveBack(out, 0, "its reader has left"), this.claiming]);
+    const shed = this.shed("its reader has left");
+    await Promise.all([shed, this.giveBack([...this.held], 0, "its reader has left"), this.claiming]);
   }
 
   /** Gives back what was not handed out. */
-  async shed(): Promise<void> {
+  async shed(why = "its reader wants no more"): Promise<void> {
+    this.cancelWait();
+    if (this.ready.length === 0) return;
     const ready = this.ready;
     this.ready = [];
-    await this.giveBack(ready, 1, "its reader wants no more");
+    this.strays = true; // should its answer be lost
+    await this.giveBack(ready, 1, why);
   }
 
   /** `uncounted` is 1 for what nobody has tried. */
@@ -147,8 +160,8 @@ export class QueueReader {
     const { calls, leaseMs } = this.settings;
     const askedMs = systemClock.now();
     try {
-      if (this.failures > 0) await calls.disown(this.holder, Array.from(this.held, ({ claimed: { id } }) => id));
-      const rows = await calls.claim(this.holder, leaseMs, wanted);
+      if (this.strays) await this.disown();
+      const rows = await calls.claim(this.holder, leaseMs, wanted, this.left.signal);
       this.failures = 0;
       this.awaySinceMs = undefined;
       this.outage.back(askedMs);
@@ -157,11 +170,14 @@ export class QueueReader {
         held.node = this.held.push(held);
         this.lease(held, askedMs + leaseMs);
         this.ready.push(held);
+        this.lost.delete(claimed.id);
       }
+      if (rows.length > 0) this.cancelWait = systemClock.timeout(askedMs + leaseMs * waitShare - systemClock.now(), () => void this.shed("nobody has asked for it"));
       if (this.left.signal.aborted) await this.shed(); // it came too late
     } catch (error) {
       if (!isPassing(error)) throw error;
       this.failures += 1;
+      this.strays = true;
       this.awaySinceMs ??= askedMs;
       this.outage.gone(askedMs, error);
       if (systemClock.now() - this.awaySinceMs > awayMs) throw error;
@@ -169,9 +185,17 @@ export class QueueReader {
     }
   }
 
+  /** What we do not have is nobody's; what was handed out stays counted. */
+  private async disown(): Promise<void> {
+    const lost = [...this.lost];
+    await this.settings.calls.disown(this.holder, Array.from(this.held, ({ claimed: { id } }) => id), lost, this.left.signal);
+    for (const id of lost) this.lost.delete(id);
+    this.strays = false;
+  }
+
   private async dueMs(): Promise<number> {
     try {
-      return (await this.settings.calls.next()) ?? Infinity;
+      return (await this.settings.calls.next(this.left.signal)) ?? Infinity;
     } catch (error) {
       if (!isPassing(error)) throw error;
       return Infinity; // the next claim will see
@@ -202,6 +226,7 @@ export class QueueReader {
   private deliver(held: Held): Delivery {
     const { name, format } = this.settings;
     const { claimed: { id, key, body, attempts, messageId }, controller: { signal } } = held;
+    held.out = true;
     return handOut(this.hands, held, readMessage(service, format, body), { id: `${name}/${id}`, attempt: attempts, key, messageId, signal });
   }
 
@@ -276,8 +301,13 @@ export class QueueReader {
   }
 
   private late(held: Held): void {
-    this.ready = this.ready.filter((it) => it !== held);
-    this.lose(held, "its lease is over");
+    if (held.out) {
+      this.lose(held, "its lease is over");
+      this.lost.add(held.claimed.id);
+      const [oldest] = this.lost;
+      // while as many are lost as may be out, those that were lost before may last; those before them are over
+      if (oldest !== undefined && this.lost.size > 2 * this.settings.maxInFlight) this.lost.delete(oldest);
+    } else void this.shed("its lease is over");
     this.look();
   }
 

@@ -54,7 +54,10 @@ export interface QueueStatements {
   readonly extend: string;
   /** Ids: those that there are, in whatever state. */
   readonly remaining: string;
-  /** Holder, ids that it knows of: the others were claimed by a call whose answer was lost. */
+  /**
+   * Holder; ids that it has; ids that it handed out and has no more. Takes back all of its rows but those that it has. They stay counted if
+   * they were handed out; nobody has tried the others, which were claimed, or given back, by a call whose answer was lost.
+   */
   readonly disown: string;
 }
 
@@ -166,7 +169,8 @@ export function queueStatements(service: string, { schema, table, archive }: Que
     ),
     remaining: `select id::text as id from ${name} where id = any ($1::bigint[])`,
     disown: `with disowned as (
-        update ${name} set holder = null, lease_until = null, attempts = greatest(attempts - 1, 0) where holder = $1::uuid and id <> all ($2::bigint[]) returning id
+        update ${name} set holder = null, lease_until = null, attempts = greatest(attempts - case when id = any ($3::bigint[]) then 0 else 1 end, 0)
+        where holder = $1::uuid and id <> all ($2::bigint[]) returning id
       ), told as (${tell} where exists (select from disowned)) select count(*) as told from told`,
   };
 }

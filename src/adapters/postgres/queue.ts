@@ -59,7 +59,8 @@ export interface PostgresQueue extends Queue {
 
 /**
  * Carries messages in a table. Whoever claims one has it for `leaseMs`; nobody waits for a row that another has locked. Readers are woken
- * by notifications, and look by themselves now and then, as those may get lost.
+ * by notifications, and look by themselves now and then, as those may get lost. What a reader has fetched ahead and is not asked for goes
+ * back while its lease lasts, and counts no attempt.
  *
  * A key is with one reader at a time, and its messages come in the order in which they were sent: behind one that failed or is delayed
  * the later ones of its key wait. Only a lease that was lost breaks that order. Who sends waits for transactions
@@ -80,8 +81,8 @@ export interface PostgresQueue extends Queue {
  * await using queue = postgresQueue({ client, table: "jobs" });
  * await queue.setup();
  * await queue.send([text("hello")]);
- * await using worker = consume(queue, pipe(), async (part, { key }) => {
- *   console.log(key, isText(part) && part.text); // jobs/1:0 hello
+ * await using worker = consume(queue, pipe(), async (part, { delivery: { id } }) => {
+ *   console.log(id, isText(part) && part.text); // jobs/1 hello
  *   void worker.stop();
  * });
  * await worker.finished;
