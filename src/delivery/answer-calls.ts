@@ -15,7 +15,9 @@ import { type CallReply, type CallRun, replyHeaders, requestIn } from "./call-he
 import { called, Cancellations } from "./called.ts";
 import { deliveryOf } from "./current.ts";
 import { type DeadLetters, setAside } from "./dead-letter.ts";
+import { telling } from "./events.ts";
 import type { ConsumeOptions } from "./options.ts";
+import { type Reopening, reopening } from "./reopening.ts";
 import { consume, type Worker } from "./worker.ts";
 
 const who = "answerCalls";
@@ -24,7 +26,11 @@ const who = "answerCalls";
 export interface AnswerOptions extends Omit<ConsumeOptions, "batch"> {
   /** Where messages go that are no calls, and calls that want their reply elsewhere. @default they are told as events, and dropped */
   readonly deadLetter?: DeadLetters;
-  /** Where callers say that nobody waits any more; every worker must get every message of it. @default calls end by their time */
+  /**
+   * Where callers say that nobody waits any more; every worker must get every message of it. When it cannot be read it is opened again, as
+   * the requests are, and that is told as `source_failed`: with `delayMs: Infinity` when it cannot be helped, and calls end by their time
+   * from then on. @default calls end by their time
+   */
   readonly cancellations?: Queue;
 }
 
@@ -44,7 +50,8 @@ interface Answering {
  * attempts give the same.
  *
  * Reads:  the parts of each call.
- * Throws: when it is built, as `consume`; `invalid_input` for replies that are no queues, or of the same name.
+ * Throws: when it is built, as `consume`; `invalid_input` for replies that are no queues, or of the same name; `missing_config` for a
+ *         `batch`, and for replies that are delivered at most once.
  * Closes: its reading of the queues; they belong to the caller.
  *
  * @example
@@ -56,6 +63,8 @@ interface Answering {
 export function answerCalls(requests: Queue, processor: Processor, replies: readonly Queue[], options: AnswerOptions = {}): Worker {
   requireQueue(who, requests, "requests");
   if (typeof processor !== "function") throw invalidOption(who, "processor", "a processor", processor);
+  const { batch }: ConsumeOptions = options; // the type leaves it out; a spread or a program without types may not
+  if (batch !== undefined) throw new MillraceError("missing_config", `${who}: batch: each call is answered by itself, of a batch all but the first would be lost`);
   const { deadLetter, cancellations, journal, clock = systemClock, ...rest } = options;
   if (typeof deadLetter === "object") requireQueue(who, deadLetter, "deadLetter");
   if (cancellations !== undefined) requireQueue(who, cancellations, "cancellations");
@@ -126,7 +135,13 @@ export function answerCalls(requests: Queue, processor: Processor, replies: read
       },
     },
   );
-  if (cancellations !== undefined) cancelled.read(cancellations, listening.signal).catch(ignore); // without it calls end by their time
+  if (cancellations !== undefined) {
+    const { random = Math.random, onEvent } = rest;
+    const tell = telling(onEvent);
+    const settings: Reopening = { signal: listening.signal, received: () => cancelled.received, tell, clock, random };
+    // not the end of the worker: without them calls end by their time
+    reopening(() => cancelled.read(cancellations, listening.signal), settings).catch((error: unknown) => tell({ kind: "source_failed", delayMs: Infinity, error }));
+  }
   worker.finished.catch(ignore).finally(() => listening.abort());
   return worker;
 }

@@ -12,7 +12,7 @@ import type { Context, Processor } from "../core/processor.ts";
 import { type Queue, requireQueue } from "../kinds/queue.ts";
 import { each } from "../streams/each.ts";
 import { cancelHeaders, requestHeaders } from "./call-headers.ts";
-import { ReplyDesk } from "./reply-desk.ts";
+import { replyDesk } from "./reply-desk.ts";
 
 const who = "call";
 
@@ -26,7 +26,7 @@ export interface CallOptions {
   readonly match?: (part: Part) => boolean;
   /** Milliseconds a call may take, its reading included; the other side gives up then too. @default 300_000 */
   readonly timeoutMs?: number;
-  /** Replies that are held for calls nobody reads from, at most; each call has one more. @default 256 */
+  /** Replies that are held for calls nobody reads from, at most; each call has one more. Of stages that share `replies` the largest number counts. @default 256 */
   readonly maxHeld?: number;
   /** Tells the other side of calls that were left or aborted. Each of its workers must get every message: pub/sub, or a queue of its own. @default they end by `timeoutMs` */
   readonly cancellations?: Queue;
@@ -36,22 +36,30 @@ export interface CallOptions {
   readonly clock?: Clock;
 }
 
-/** Bytes of content that are held for one call at most: no queue takes as many, `offload` does. */
-const maxHeldBytes = 67_108_864;
+/** Bytes of content of one request at most: no queue takes as many, `offload` does. */
+const maxRequestBytes = 67_108_864;
 /** Milliseconds for the word that a call is over. */
 const cancelMs = 5_000;
 
 /**
  * Sends its input to whoever runs `answerCalls` on the same queue, and gives what comes back, part by part.
  *
- * `replies` is this process's own: every message of it is taken. It is read from the first run on until it is closed. The parts of one
- * call are of one attempt: when the other side begins anew after some have gone on, the call fails with `interrupted`.
+ * `replies` is this process's own: every message of it is taken. It is read once for all stages that were given the same object, from the
+ * first run on until it is closed. Two objects for one queue cannot be known to be one: each would take what belongs to the calls of the
+ * other, which wait until their time is over. The parts of one call are of one attempt: when the other side begins anew after some have
+ * gone on, the call fails with `interrupted`.
+ *
+ * Of replies that nobody has read yet `maxHeld` are held, 64 MiB at most for all stages of the queue, and the next one of each call; each
+ * call has its share of that. What there is no room for stays in the queue, and comes again a moment later. Some queues cannot put off a
+ * message (RabbitMQ without delay queues, Kafka): there a slow reader holds up what stands behind, as long as no other waits for it. When
+ * one does, all that comes is held, up to the 64 MiB; beyond that the call that holds most fails with `too_large`, and the others go on.
  *
  * Reads:  all of its input, or with `message: "part"` one part a call. System parts arrive as the user's: a queue carries no others.
  * Yields: what the other side's pipeline gives, without parts of `status` and `debug`.
  * Throws: `invalid_input` for bad options; `missing_config` for replies that are delivered at most once; the code with which the other
- *         side gave up (not retryable: it has tried); `timeout` after `timeoutMs`; what the queues throw; all of these as `interrupted`,
- *         with the error as cause, once parts have gone on; `signal.reason` on abort.
+ *         side gave up (not retryable: it has tried); `timeout` after `timeoutMs`; `too_large` for an input above 64 MiB, and for replies
+ *         as said; what `key` and the queues throw; all of these as `interrupted`, with the error as cause, once parts have gone on;
+ *         `signal.reason` on abort.
  * Closes: nothing; the queues belong to the caller.
  *
  * @example
@@ -72,12 +80,15 @@ export function call(requests: Queue, replies: Queue, options: CallOptions = {})
   if (requests === replies) throw new MillraceError("invalid_input", `${who}: requests and replies need a queue each, got the same`);
   if (replies.guarantee !== "at-least-once") throw new MillraceError("missing_config", `${who}: ${replies.service} delivers replies at most once: a lost one would be waited for`);
   if (key !== undefined && requests.lacks.keys !== undefined) throw invalidOption(who, "requests", "a queue with keys", `${requests.service}: ${requests.lacks.keys}`);
-  const desk = new ReplyDesk(replies, wholeNumber(who, "maxHeld", options.maxHeld ?? 256, 1));
+  const maxHeld = wholeNumber(who, "maxHeld", options.maxHeld ?? 256, 1);
+  const desk = replyDesk(replies);
 
   async function* ask(parts: readonly Part[], { signal, correlationId }: Pick<Context, "signal" | "correlationId">): AsyncGenerator<Part> {
     signal.throwIfAborted();
+    const [first] = parts;
+    const named = first === undefined ? undefined : key?.(first); // it may throw: nothing is begun yet that would have to be ended
     const id = crypto.randomUUID();
-    const waiting = desk.join(id);
+    const waiting = desk.join(id, maxHeld);
     const sending = new AbortController();
     const over = (reason: unknown): void => {
       waiting.fail(reason);
@@ -86,8 +97,6 @@ export function call(requests: Queue, replies: Queue, options: CallOptions = {})
     const abort = (): void => over(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     const stopTimer = clock.timeout(timeoutMs, () => over(new MillraceError("timeout", `${who}: no end within ${timeoutMs} ms`, { phase: "total" })));
-    const [first] = parts;
-    const named = first === undefined ? undefined : key?.(first);
     let answered = false;
     try {
       const headers = requestHeaders({ id, replyTo: replies.name, timeoutMs });
@@ -118,7 +127,7 @@ export function call(requests: Queue, replies: Queue, options: CallOptions = {})
     let bytes = 0;
     for await (const part of input) {
       bytes += sizeOf(part);
-      if (bytes > maxHeldBytes) throw new MillraceError("too_large", `${who}: the parts of one call may have ${maxHeldBytes} bytes, got more`);
+      if (bytes > maxRequestBytes) throw new MillraceError("too_large", `${who}: the parts of one call may have ${maxRequestBytes} bytes, got more`);
       parts.push(part);
     }
     yield* ask(parts, context ?? { signal: new AbortController().signal, correlationId: crypto.randomUUID() });

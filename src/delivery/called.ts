@@ -10,17 +10,20 @@ import type { Delivery, Queue } from "../kinds/queue.ts";
 import { cancelledIn, requestIn } from "./call-headers.ts";
 import { changed, changedQueue } from "./changed.ts";
 
-/** Calls that were cancelled before their request came, at most: each could be worked on for nothing. */
+/** Calls that nobody waits for and whose request is still to come, at most: each could be worked on for nothing. */
 const maxRemembered = 10_000;
 
 /** Calls that nobody waits for. */
 export class Cancellations {
   private readonly running = new Map<string, () => void>();
   private readonly before = new Set<string>();
+  /** Messages that came. */
+  received = 0;
 
   /** Reads them until the signal aborts. That none can be read any more is told by rejecting. */
   async read(queue: Queue, signal: AbortSignal): Promise<void> {
     for await (const delivery of queue.open({ signal, maxInFlight: 64 })) {
+      this.received += 1;
       const id = cancelledIn(delivery);
       delivery.ack().catch(ignore);
       if (id !== undefined) this.cancel(id);
@@ -36,7 +39,12 @@ export class Cancellations {
 
   private cancel(id: string): void {
     const end = this.running.get(id);
-    if (end !== undefined) return end();
+    if (end !== undefined) end();
+    else this.remember(id);
+  }
+
+  /** Its request will come, perhaps again: nobody waits for it. */
+  remember(id: string): void {
     this.before.add(id);
     for (const oldest of this.before) {
       if (this.before.size <= maxRemembered) break;
@@ -99,7 +107,7 @@ function waitedFor(delivery: Delivery, { replies, cancellations, clock }: Called
   };
   const end = (why: string) => (): void => {
     release();
-    delivery.ack().catch(ignore); // should it come again, its time is over
+    delivery.ack().catch(() => cancellations.remember(request.id)); // it comes again, and nobody waits for it then either
     controller.abort(new MillraceError("timeout", `answerCalls: ${why}`, { phase: "total" }));
   };
   const lost = (): void => {

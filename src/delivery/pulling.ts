@@ -6,16 +6,12 @@
 import { ignore } from "../core/flow.ts";
 import { LinkedList } from "../core/linked-list.ts";
 import { sizeOf } from "../core/part-size.ts";
-import { isMillraceError } from "../core/errors.ts";
 import type { Delivery } from "../kinds/queue.ts";
 import { Handling } from "./handling.ts";
 import { Held, Leases } from "./held.ts";
 import type { Settings } from "./options.ts";
-import { askedMs, verdictOn } from "./verdict.ts";
+import { reopening } from "./reopening.ts";
 
-/** A source that fails is opened again after a random time up to this, then up to twice this, and so on. */
-const reopenBaseMs = 1_000;
-const reopenMaxMs = 60_000;
 /** How long a source may take to close. */
 const closeMs = 100;
 
@@ -51,22 +47,9 @@ export class Pulling {
   }
 
   /** Reads until the queue ends, or `stop`. Rejects with what cannot be helped by opening it again. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
     const { clock, random, tell } = this.settings;
-    for (let failures = 0; ; failures += 1) {
-      const before = this.received;
-      try {
-        await this.read();
-        return;
-      } catch (error) {
-        if (this.stopping) return;
-        if (!isMillraceError(error) || !["pause", "redeliver"].includes(verdictOn(error))) throw error;
-        if (this.received > before) failures = 0;
-        const delayMs = askedMs(error) ?? random() * Math.min(reopenMaxMs, reopenBaseMs * 2 ** Math.min(failures, 16));
-        tell({ kind: "source_failed", delayMs, error });
-        await clock.sleep(delayMs, this.leaving.signal).catch(ignore);
-      }
-    }
+    return reopening(() => this.read(), { signal: this.leaving.signal, received: () => this.received, tell, clock, random });
   }
 
   /** Fetches no more. What is not being worked on is given back. */

@@ -276,8 +276,8 @@ describe("a waiting call", () => {
     });
     await fc.assert(
       fc.asyncProperty(history, async ({ replies, attempts, end }) => {
-        const waiting = new WaitingCall("c", () => {});
-        for (const [attempt, n] of replies) expect(waiting.take(delivered(`${attempt}.${n}`), replyOf(attempt, n, end), true)).toBe(true);
+        const waiting = new WaitingCall("c", 256, () => {});
+        for (const [attempt, n] of replies) expect(waiting.take(delivered(`${attempt}.${n}`), replyOf(attempt, n, end), () => true)).toBe(true);
         const words: string[] = [];
         for (let part = await waiting.next(); part !== undefined; part = await waiting.next()) words.push(wordOf(part));
         expect(words).toEqual(Array.from({ length: end }, (_, n) => `${attempts}.${n}`));
@@ -287,8 +287,8 @@ describe("a waiting call", () => {
   });
 
   test("without room it takes the one that it waits for, and no other", () => {
-    const waiting = new WaitingCall("c", () => {});
-    expect([2, 0, 1].map((n) => waiting.take(delivered(`${n}`), replyOf(1, n, 9), false))).toEqual([false, true, false]);
+    const waiting = new WaitingCall("c", 256, () => {});
+    expect([2, 0, 1].map((n) => waiting.take(delivered(`${n}`), replyOf(1, n, 9), () => false))).toEqual([false, true, false]);
     expect(waiting.size).toBe(1);
   });
 

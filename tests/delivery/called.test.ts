@@ -151,8 +151,8 @@ describe("replies", () => {
   for (const [what, maxHeld, calls, replies, back] of held) {
     test(`are held, ${what}`, async () => {
       const queue = memoryQueue({ name: "replies", clock: fakeClock() });
-      const desk = new ReplyDesk(queue, maxHeld);
-      const waiting = Array.from({ length: calls }, (_, index) => desk.join(`c-${index}`));
+      const desk = new ReplyDesk(queue);
+      const waiting = Array.from({ length: calls }, (_, index) => desk.join(`c-${index}`, maxHeld));
       for (const [index, n] of replies) {
         await queue.send([text("x")], { headers: replyHeaders({ id: `c-${index}`, run: { id: "r", attempt: 1, beganMs: 1 }, n, kind: "part" }) });
       }
@@ -163,11 +163,11 @@ describe("replies", () => {
   }
 
   test("of a call that has failed are taken, and held no more", () => {
-    const waiting = new WaitingCall("c", () => {});
+    const waiting = new WaitingCall("c", 256, () => {});
     waiting.fail(new Error("over"));
     const reply = { id: "c", run: { id: "r", attempt: 1, beganMs: 1 }, n: 0, kind: "part" } as const;
     const delivery: Delivery = { id: "d", attempt: 1, parts: [text("x")], headers: {}, signal: new AbortController().signal, ack: async () => {}, nack: async () => {} };
-    expect([waiting.take(delivery, reply, true), waiting.size]).toEqual([true, 0]);
+    expect([waiting.take(delivery, reply, () => true), waiting.size]).toEqual([true, 0]);
   });
 });
 
