@@ -25,8 +25,8 @@ const book = each((part) => {
   return part.text.toUpperCase();
 });
 
-/** Works until so many messages are done with; in a service, until SIGTERM. */
-async function work(messages: number): Promise<void> {
+/** Works until so many messages are done with, in a service for ever. False when a signal has stopped it before. */
+async function work(messages: number): Promise<boolean> {
   const worker = consume(jobs, book, async (part) => console.log("stored", isText(part) && part.text), {
     deadLetter: dead,
     maxDeliveries: 5,
@@ -43,10 +43,13 @@ async function work(messages: number): Promise<void> {
   await worker.finished;
   const { acked, deadLettered } = worker.counters;
   if (deadLettered > 0) console.log(`acked ${acked}, dead letters ${deadLettered}`);
+  return messages <= 0;
 }
 
-await work(3);
-ledger.add("invoice 3");
-const { replayed } = await replay(dead, jobs, { idleMs: 10 });
-console.log("replayed", replayed);
-await work(1);
+if (await work(3)) {
+  ledger.add("invoice 3");
+  const { replayed } = await replay(dead, jobs, { idleMs: 10 });
+  console.log("replayed", replayed);
+  await work(1);
+}
+await Promise.all([jobs.close(), dead.close()]); // a connection that is open keeps the program

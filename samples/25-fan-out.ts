@@ -23,7 +23,6 @@ const flaky: Queue["send"] = async (parts, options) => {
 
 let left = 2;
 const worker = consume(orders, pipe(), [search, async (part, { key, signal }) => void (await flaky([part], { id: key, signal }))], {
-  ackOn: "handoff", // the queues of this sample are in memory
   ordering: "strict",
   onEvent(event) {
     if (event.kind === "paused") console.log("the archive is away: paused, nothing is acknowledged");
@@ -49,3 +48,4 @@ const [found, kept] = [await messagesIn(search), await messagesIn(archive)];
 console.log("search has", found.words);
 console.log("archive has", kept.words);
 console.log("different ids in search:", found.ids);
+await Promise.all([orders.close(), search.close(), archive.close()]);

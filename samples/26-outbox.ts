@@ -56,7 +56,7 @@ const unheard: Queue["send"] = async (parts, options) => {
   death.abort(new Error("died"));
   return new Promise(() => {});
 };
-const ackOn = "handoff"; // the broker of this sample is in memory
+const ackOn = "handoff"; // the broker of this sample is in memory; leave this out with a real one
 await relay(outbox, { ...broker, send: unheard }, { ackOn, concurrency: 1, signal: death.signal }).finished.catch(() => {});
 console.log(`the relay died; the broker has ${broker.counts.waiting} message`);
 await settled(2, (options) => relay(outbox, broker, { ...options, ackOn }));
@@ -75,4 +75,4 @@ const book = sqlSink(stock, {
 await book.setup();
 const { counters } = await settled(3, (options) => consume(broker, pipe(), book, options));
 console.log(`delivered ${counters.acked}, booked: ${await all(stock, "booked")}`);
-await Promise.all([shop.close(), warehouse.close()]);
+for (const it of [broker, outbox, orders, stock, shop, warehouse]) await it.close(); // who uses a client before the client

@@ -36,3 +36,4 @@ for await (const part of run(remote, "Count!")) {
 console.log(`got ${got.join(", ")}, and had enough`);
 console.log("ended over there:", await ended);
 await worker.stop();
+await Promise.all([requests, replies, cancellations].map((queue) => queue.close()));

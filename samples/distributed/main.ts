@@ -2,9 +2,11 @@
  * One pipeline in three places, with the same result:
  *
  * - `main.ts`: in this process, without an engine;
- * - `main.ts --workers`: on two worker processes of this machine, one of which is killed half way. Needs a Restate, such as
- *   `npx @restatedev/restate-server@1.7` in another terminal (its licence is BSL 1.1), or at `RESTATE_URL` and `RESTATE_ADMIN_URL`;
- * - `main.ts --deployed WORKER_URL`: on the workers that the engine reaches there; `compose.yaml` starts it so.
+ * - `main.ts --workers`: on two worker processes of this machine, one of which is killed half way. They share a port, and so need Linux.
+ *   Needs a Restate too, such as `npx @restatedev/restate-server@1.7` in another terminal (its licence is BSL 1.1), or at `RESTATE_URL` and
+ *   `RESTATE_ADMIN_URL`;
+ * - `main.ts --deployed WORKER_URL`: on the workers that the engine reaches there, which must listen; the engine may come later.
+ *   `compose.yaml` starts it so.
  *
  * @module
  */

@@ -55,7 +55,7 @@ export async function handOut(addresses: readonly Part[], { root, store, workers
   );
   const waiting = new Set<string>();
   await run(asking, addresses, { signal, correlationId: id }).forEach((part) => void waiting.add(pathOf(part)));
-  await forget(store, dead.map(({ path }) => path), { signal }); // the workers do so for what they cannot read
+  await forget(store, dead.map(({ path }) => path), { signal }); // the workers do so for what they cannot read or give up
 
   while (waiting.size > 0) {
     for (const { path, reason, pages, chunks, stored } of await workers.queue.take(id, signal)) {

@@ -198,6 +198,16 @@ describe.skipIf(answer.skip !== undefined)(titled("an error of a stage of a dura
     expect(tries).toBe(3);
   });
 
+  test("that says unavailable is the stage's, not the engine's: its result is asked for once", async () => {
+    let asked = 0;
+    const durable = await served({ attempts: 1, stages: [failing(() => new MillraceError("unavailable", "thing: away"))], fetch: (input, init) => {
+      if (String(input).endsWith("/attach")) asked += 1;
+      return fetch(input, init);
+    } });
+    await expect(durable.run("3").collect()).rejects.toMatchObject({ code: "unavailable", message: "thing: away" });
+    expect(asked).toBe(1);
+  });
+
   test("is not that a step took too long: it is stopped and tried again", async () => {
     const stopped: unknown[] = [];
     let tries = 0;
@@ -364,10 +374,15 @@ describe.skipIf(answer.skip !== undefined)(titled("the way to the engine", answe
     expect(proxy.connections).toBe(before);
   });
 
-  test("that is not there when workers are made known is unavailable, and the engine's own words come along", async () => {
-    const durable = restate({ ...own(at), stages: [upper] });
+  test("does not help where the engine cannot reach the workers: it says so at once, in its own words", async () => {
+    const asked: string[] = [];
+    const durable = restate({ ...own(at), stages: [upper], fetch: (input, init) => {
+      asked.push(new URL(String(input)).pathname);
+      return fetch(input, init);
+    } });
     const error: unknown = await durable.deploy("http://127.0.0.1:9").catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ service: "restate", message: expect.stringContaining("deploy 127.0.0.1:9") });
+    expect(error).toMatchObject({ code: "unavailable", status: 500, service: "restate", message: expect.stringMatching(/^restate: deploy 127\.0\.0\.1:9: answered 500: .*refused/) });
+    expect(asked).toEqual(["/deployments"]);
     await durable.close();
   });
 });

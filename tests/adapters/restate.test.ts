@@ -1,8 +1,10 @@
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { durableBatch, keyed, perBatch, restate, type RestateOptions } from "../../src/adapters/restate/index.ts";
 import { derive, each, image, isJson, isolate, isText, json, type Part, pipe, type Processor, run, skip, status, take, text } from "../../src/index.ts";
+import { fakeClock } from "../../src/testing/clock.ts";
+import { freePort } from "../services/host.ts";
 
 const same = each((part) => part);
 const opaque: Processor = async function* opaque(input) {
@@ -180,6 +182,147 @@ describe("an engine that answers something else", () => {
       await new Promise((resolve) => server.close(resolve));
     });
   }
+});
+
+test.each([10_000, 30_000])("an engine that is well and takes no batch is given up, with a time of %i ms for each request", async (timeoutMs) => {
+  const clock = fakeClock();
+  const fetching: typeof fetch = (input, init) =>
+    String(input).endsWith("/restate/health")
+      ? Promise.resolve(Response.json({}))
+      : new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
+  const durable = restate({ name: "p", stages: [same], clock, fetch: fetching, timeoutMs, awayMs: 60_000 });
+  let isOver = false;
+  const result = durable.run("a").collect().finally(() => (isOver = true));
+  result.catch(() => {});
+  while (!isOver && clock.now() < 600_000) await clock.advance(1_000);
+  await durable.close();
+  await expect(result).rejects.toMatchObject({ code: "unavailable", cause: { code: "timeout" } });
+  expect(clock.now()).toBeLessThan(150_000);
+});
+
+describe("workers are made known to an engine", () => {
+  const reply = { none: undefined, failed: 500, gateway: 502, unavailable: 503, known: 201 } as const;
+  const opened: Server[] = [];
+  afterEach(async () => {
+    for (const server of opened.splice(0)) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  /** An admin API: gives its answers in turn, and the last again and again. */
+  async function admin(port: number, statuses: readonly (keyof typeof reply)[], bodies: unknown[] = []): Promise<void> {
+    const server = createServer((request, response) => {
+      let body = "";
+      request.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
+      request.on("end", () => {
+        const given = reply[statuses[Math.min(bodies.length, statuses.length - 1)] ?? "none"];
+        bodies.push(JSON.parse(body));
+        if (given !== undefined) response.writeHead(given, { "content-type": "application/json" }).end("{}");
+      });
+    });
+    opened.push(server);
+    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  }
+
+  /** Begins to deploy, and tells how often was asked; `until` moves time on, but not while an answer is on its way. */
+  function begun(port: number, options: Partial<RestateOptions> = {}, signal?: AbortSignal) {
+    const clock = fakeClock();
+    const state = { asked: 0, open: 0, isOver: false };
+    const durable = restate({
+      name: "p",
+      stages: [same],
+      adminUrl: `http://127.0.0.1:${port}`,
+      clock,
+      async fetch(input, init) {
+        state.asked += 1;
+        state.open += 1;
+        try {
+          const response = await fetch(input, init);
+          return new Response(await response.text(), { status: response.status, headers: response.headers });
+        } finally {
+          state.open -= 1;
+        }
+      },
+      ...options,
+    });
+    const over = (): boolean => (state.isOver = true);
+    const deployed = durable.deploy("http://worker.test:9080", signal === undefined ? {} : { signal });
+    deployed.then(over, over);
+    const until = async (holds: () => boolean): Promise<void> => {
+      while (!holds() && !state.isOver) await (state.open > 0 ? new Promise((resolve) => setTimeout(resolve)) : clock.advance(100));
+    };
+    return { clock, state, deployed, until };
+  }
+
+  test("that refuses, and listens a moment later", async () => {
+    const port = await freePort();
+    const { clock, state, deployed, until } = begun(port);
+    await until(() => state.asked === 1 && state.open === 0);
+    const bodies: unknown[] = [];
+    await admin(port, ["known"], bodies);
+    await until(() => state.isOver);
+    await deployed;
+    expect(bodies).toEqual([{ uri: "http://worker.test:9080", force: false }]);
+    expect([state.asked, clock.pending]).toEqual([2, 0]);
+  });
+
+  test("that is behind a proxy, and starts", async () => {
+    const port = await freePort();
+    await admin(port, ["gateway", "unavailable", "known"]);
+    const { clock, state, deployed, until } = begun(port);
+    await until(() => state.isOver);
+    await deployed;
+    expect(state.asked).toBe(3);
+    expect(clock.now()).toBeLessThan(2_000);
+  });
+
+  test("that cannot reach the worker: that is an answer, and not asked again", async () => {
+    const port = await freePort();
+    await admin(port, ["failed", "known"]);
+    const { state, deployed, until } = begun(port);
+    await until(() => state.isOver);
+    await expect(deployed).rejects.toMatchObject({ code: "unavailable", status: 500, message: expect.stringContaining("deploy worker.test:9080: answered 500") });
+    expect(state.asked).toBe(1);
+  });
+
+  test("that stays away: it is unavailable after so long, and told which address was asked", async () => {
+    const port = await freePort();
+    const { clock, state, deployed, until } = begun(port, { awayMs: 20_000 });
+    await until(() => state.isOver);
+    const message = `restate: deploy worker.test:9080: no answer from 127.0.0.1:${port} for 20000 ms`;
+    await expect(deployed).rejects.toMatchObject({ code: "unavailable", message, service: "restate", cause: { code: "unavailable" } });
+    expect(clock.now()).toBeGreaterThanOrEqual(20_000);
+    expect(clock.now()).toBeLessThan(21_000);
+    expect([state.asked, clock.pending]).toEqual([41, 0]);
+  });
+
+  test("that stays away, with no time to wait: it is asked once", async () => {
+    const { state, deployed, until } = begun(await freePort(), { awayMs: 0 });
+    await until(() => state.isOver);
+    await expect(deployed).rejects.toMatchObject({ code: "unavailable" });
+    expect(state.asked).toBe(1);
+  });
+
+  test("that takes the question and never answers", async () => {
+    const port = await freePort();
+    await admin(port, ["none"]);
+    const { clock, state, deployed } = begun(port, { awayMs: 20_000, timeoutMs: 5_000 });
+    while (!state.isOver) await clock.advance(100); // nothing else ends a question
+    await expect(deployed).rejects.toMatchObject({ code: "unavailable", cause: { code: "timeout" } });
+    expect(clock.now()).toBeLessThan(20_000 + 3 * 5_000);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("that is left while it is waited for", async () => {
+    const controller = new AbortController();
+    const { clock, state, deployed, until } = begun(await freePort(), {}, controller.signal);
+    await until(() => state.asked === 2 && state.open === 0);
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await expect(deployed).rejects.toBe(reason);
+    expect(clock.pending).toBe(0);
+  });
 });
 
 test("no batch of a durable run is known elsewhere", async () => {

@@ -42,7 +42,13 @@ export interface Durable extends AsyncDisposable {
   readonly local: Processor;
   /** Makes this process a worker. */
   serve(options?: ServeOptions): Promise<DurableWorker>;
-  /** Tells the engine where workers are, by an address that it can reach; once, not for each worker behind it. */
+  /**
+   * Tells the engine where workers are, by an address that it can reach; once, not for each worker behind it. Waits for an engine that is
+   * out of reach or answers 502, 503 or 504, as at its start: asked again twice a second, for `awayMs`.
+   *
+   * Throws: `unavailable` after that; at once what the engine answers, which is `unavailable` too, with `status` 500 and its words, when it
+   * cannot reach the worker: that must listen before.
+   */
   deploy(workerUrl: string, options?: { readonly force?: boolean; readonly signal?: AbortSignal }): Promise<void>;
   /** Runs in progress end with `closed`, their batches are cancelled, workers stop. */
   close(): Promise<void>;

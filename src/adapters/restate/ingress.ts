@@ -41,13 +41,14 @@ interface Question {
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
+  /** That there is no answer in its time means nothing: it is asked anew. */
+  readonly isOpen?: true;
+  /** Statuses of an engine that is away for a while. @default all that mean `unavailable` or `timeout` */
+  readonly passing?: ReadonlySet<number>;
 }
 
-/** What came back, whatever its status. */
-interface Answered {
-  readonly status: number;
-  readonly answer: unknown;
-}
+/** What came of a question: an answer, or why there is none for now. */
+type Outcome = { readonly answer: unknown } | { readonly missed: MillraceError };
 
 /** What the driver of a run asks of the engine. */
 export interface Ingress {
@@ -57,28 +58,31 @@ export interface Ingress {
   result(id: string, what: string, signal: AbortSignal): Promise<unknown>;
   /** Ends a call that nobody waits for; does not wait for its end. */
   cancel(pipeline: string, id: string, signal: AbortSignal): Promise<void>;
-  /** Makes a worker known, by the admin API. */
+  /** Makes a worker known, by the admin API. Throws what the engine says of it; waits for an engine that says nothing. */
   deploy(adminUrl: string, workerUrl: string, force: boolean, signal: AbortSignal): Promise<void>;
 }
 
 /** Milliseconds after which an open question for a result is asked anew: a connection that is dead looks like a step that is slow. */
 const resultMs = 30_000;
 
-/** What a server that restarts, or a proxy before it, answers. */
-const passing: ReadonlySet<number> = new Set([502, 503, 504]);
+/** Milliseconds between two tries to make a worker known. */
+const deployWaitMs = 500;
+
+/** What the admin API of a server that restarts, or a proxy before it, answers. Its 500 is an answer: it could not reach the worker. */
+const passingAdmin: ReadonlySet<number> = new Set([502, 503, 504]);
 
 /** Opens nothing yet. */
 export function ingress(address: Address): Ingress {
   const { who, url, clock, timeoutMs, awayMs, headers } = address;
   const key = address.apiKey === undefined ? undefined : keySource({ who, apiKey: address.apiKey, variable: "RESTATE_API_KEY" });
 
-  const ask = async (question: Question, signal: AbortSignal): Promise<Answered> => {
+  const ask = async (question: Question, signal: AbortSignal): Promise<Outcome> => {
     const { what, method, body } = question;
     const text = body === undefined ? undefined : JSON.stringify(body);
     const token = await key?.get(signal);
     const sent = { ...headers, ...question.headers, ...(text === undefined ? {} : { "content-type": "application/json" }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
     const secrets = [...(token === undefined ? [] : [token]), ...Object.values(headers)];
-    const answered = await jsonRequest<undefined>(
+    const asked = jsonRequest<undefined>(
       {
         service: who,
         prepare: async () => ({
@@ -94,39 +98,41 @@ export function ingress(address: Address): Ingress {
       { body: undefined, sent: () => (text === undefined ? [] : [text]) },
       signal,
     );
-    const { status, answer } = answered as Answered; // as `send` made it
-    if (status < 300 || passing.has(status)) return { status, answer };
-    throw answerError(who, what, status, answer, redaction({ secrets, sent: () => (text === undefined ? [] : [text]) }));
-  };
-
-  const isThere = async (signal: AbortSignal): Promise<boolean> => {
+    let answered: { readonly status: number; readonly answer: unknown };
     try {
-      const { status } = await ask({ what: "health", method: "GET", url: `${url}/restate/health`, timeoutMs }, signal);
-      return status < 300;
+      answered = (await asked) as typeof answered; // as `send` made it
     } catch (error) {
       if (signal.aborted || !isAway(error)) throw error;
-      return false;
+      return { missed: error };
     }
+    const { status, answer } = answered;
+    if (status < 300) return { answer };
+    const error = answerError(who, what, status, answer, redaction({ secrets, sent: () => (text === undefined ? [] : [text]) }));
+    const mayPass = isAway(error) && (question.passing?.has(status) ?? true);
+    // a stage that failed for good may have said the same
+    if (mayPass && textOf(answer, "source") !== "invocation") return { missed: error };
+    throw error;
   };
+
+  const isThere = async (signal: AbortSignal): Promise<boolean> =>
+    "answer" in (await ask({ what: "health", method: "GET", url: `${url}/restate/health`, timeoutMs }, signal));
   const back = awaitReturn({ who, probe: isThere, awayMs, clock });
 
-  /** Asks until there is an answer: each of these questions may be asked twice. */
-  const persistently = async (question: Question, signal: AbortSignal): Promise<unknown> => {
+  /** Asks until there is an answer: each of these questions may be asked twice. Between two tries it waits for the ingress, or as it is told. */
+  const persistently = async (question: Question, signal: AbortSignal, wait = back): Promise<unknown> => {
     let goneSinceMs: number | undefined;
     for (;;) {
-      let missed: MillraceError;
-      try {
-        const { status, answer } = await ask(question, signal);
-        if (!passing.has(status)) return answer;
-        missed = new MillraceError("unavailable", `${who}: ${question.what}: answered ${status}`, { service: who, status });
-      } catch (error) {
-        if (signal.aborted || !isAway(error)) throw error;
-        missed = error;
-      }
-      const isOpen = missed.code === "timeout" && question.timeoutMs === resultMs;
+      const outcome = await ask(question, signal);
+      if ("answer" in outcome) return outcome.answer;
+      const { missed } = outcome;
+      const isOpen = missed.code === "timeout" && question.isOpen === true;
       goneSinceMs = isOpen ? undefined : (goneSinceMs ?? clock.now());
-      if (goneSinceMs !== undefined && clock.now() - goneSinceMs >= awayMs) throw missed;
-      await back(signal);
+      if (goneSinceMs !== undefined && clock.now() - goneSinceMs >= awayMs) {
+        const { status } = missed;
+        const message = `${who}: ${question.what}: no answer from ${new URL(question.url).host} for ${awayMs} ms`;
+        throw new MillraceError("unavailable", message, { service: who, ...(status === undefined ? {} : { status }), cause: missed });
+      }
+      await wait(signal);
     }
   };
 
@@ -139,13 +145,15 @@ export function ingress(address: Address): Ingress {
       if (id === undefined) throw new MillraceError("bad_response", `${who}: ${what}: got no invocation id`, { service: who });
       return id;
     },
-    result: (id, what, signal) => persistently({ what, method: "GET", url: `${url}/restate/invocation/${encodeURIComponent(id)}/attach`, timeoutMs: resultMs }, signal),
+    result: (id, what, signal) => persistently({ what, method: "GET", url: `${url}/restate/invocation/${encodeURIComponent(id)}/attach`, timeoutMs: resultMs, isOpen: true }, signal),
     async cancel(pipeline, id, signal) {
       await ask({ what: "cancel", method: "POST", url: `${url}/${pipeline}/cancel/cancel`, body: id, timeoutMs }, signal);
     },
     async deploy(adminUrl, workerUrl, force, signal) {
-      const { status } = await ask({ what: `deploy ${new URL(workerUrl).host}`, method: "POST", url: `${adminUrl}/deployments`, body: { uri: workerUrl, force }, timeoutMs }, signal);
-      if (status >= 300) throw new MillraceError("unavailable", `${who}: deploy: answered ${status}`, { service: who, status });
+      const what = `deploy ${new URL(workerUrl).host}`;
+      const question: Question = { what, method: "POST", url: `${adminUrl}/deployments`, body: { uri: workerUrl, force }, timeoutMs, passing: passingAdmin };
+      // not for the ingress: who deploys may reach no more than the admin API
+      await persistently(question, signal, (stop) => clock.sleep(deployWaitMs, stop));
     },
   };
 }
