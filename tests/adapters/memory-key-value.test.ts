@@ -44,6 +44,17 @@ describe("memoryKeyValue", () => {
     expect((await store.get("old but alive"))?.byteLength).toBe(2);
   });
 
+  test("keeps and gives bytes of its own, also of and as a Buffer, whose slice is no copy", async () => {
+    await using store = memoryKeyValue();
+    const value = Buffer.from([1]);
+    await store.set("a", value);
+    value[0] = 2;
+    const got = await store.get("a");
+    expect(got).toEqual(Uint8Array.of(1));
+    got?.fill(3);
+    expect(await store.get("a")).toEqual(Uint8Array.of(1));
+  });
+
   test("counts a value that is set again once", async () => {
     await using store = memoryKeyValue({ maxBytes: 30 });
     await store.set("stays", bytes(5));

@@ -74,6 +74,16 @@ describe.skipIf(server.skip !== undefined)(titled("rabbitmq", server), () => {
     expect(await own.waiting(queue.name)).toBe(0);
   });
 
+  test("what is given back uncounted goes to its own queue alone, wherever else its sender had sent it", async () => {
+    const [queue, other, hidden] = [await own.fresh(), await own.fresh(), await own.fresh()];
+    await own.put(queue.name, "x", { CC: [other.name], BCC: [hidden.name], headers: { cc: "kept" } });
+    const reader = pulled(queue);
+    await (await reader.next()).nack({ counted: false });
+    const copy = await reader.next();
+    expect([await own.waiting(other.name), await own.waiting(hidden.name)]).toEqual([1, 1]);
+    await copy.ack();
+  });
+
   test("what a foreign format cannot carry goes as properties and headers that any client reads", async () => {
     const plain = foreign({ mimeType: "text/plain", read: (body) => new TextDecoder().decode(body), write: () => "hello" });
     const queue = await own.fresh({ format: plain });

@@ -63,6 +63,15 @@ describe.skipIf(server.skip !== undefined)(titled("redisKeyValue", server), asyn
     await eventually(async () => (await ask("EXISTS", `${prefix}:m:k`, `${prefix}:v:k`)) === 0);
   });
 
+  test("a Buffer whose bytes change before they are sent is stored as it was", async () => {
+    await using store = opened();
+    const value = Buffer.from([1]);
+    const set = store.set("k", value); // there is no connection yet
+    value[0] = 2;
+    await set;
+    expect(await store.get("k")).toEqual(Uint8Array.of(1));
+  });
+
   test("a server that has forgotten the script gets it again", async () => {
     await using store = opened();
     await store.advance("k", { cells: { byMs: unitMs } });

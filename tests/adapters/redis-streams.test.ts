@@ -4,9 +4,10 @@ import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { redisSettings } from "../../src/adapters/redis/client.ts";
 import { redisStreams, type RedisStreamsOptions } from "../../src/adapters/redis/index.ts";
 import { Link } from "../../src/adapters/redis/link.ts";
-import { consume, isText, pipe, publish, type Queue, type QueueEvent, run, text } from "../../src/index.ts";
+import { StreamGroup } from "../../src/adapters/redis/stream-group.ts";
+import { consume, type Delivery, isText, pipe, publish, type Queue, type QueueEvent, run, text } from "../../src/index.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
-import { reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
+import { type Reading, reading, textsIn } from "../../src/testing/contracts/queue-reading.ts";
 import { service, titled } from "../services.ts";
 import { faultProxy } from "../services/fault-proxy.ts";
 import { eventually, ownNames } from "./redis/names.ts";
@@ -24,12 +25,21 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
   const { url } = server;
   const names = await ownNames(url);
   const { ask } = names;
-  afterAll(() => names[Symbol.asyncDispose]());
+  const link = new Link(redisSettings("test", { url }));
+  afterAll(async () => {
+    link.close();
+    await names[Symbol.asyncDispose]();
+  });
   const opened = (options: Partial<RedisStreamsOptions> = {}): Queue => redisStreams({ url, stream: names.name(), ...options });
   const put = async (queue: Queue, body: Uint8Array): Promise<void> => void (await ask("XADD", queue.name, "*", "body", Buffer.from(body)));
   const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
   const pending = async (queue: Queue): Promise<number> => Number(listOf(await ask("XPENDING", queue.name, "millrace"))[0]);
   const consumers = async (queue: Queue): Promise<string[]> => listOf(await ask("XINFO", "CONSUMERS", queue.name, "millrace")).map((it) => String(listOf(it)[1]));
+  /** How many messages each consumer has that has any. */
+  const consumersWith = async (queue: Queue): Promise<number[]> => {
+    const [, , , held] = listOf(await ask("XPENDING", queue.name, "millrace"));
+    return listOf(held).map((it) => Number(listOf(it)[1])).sort((a, b) => a - b);
+  };
   /** Readers that wait at the server: those of one test, as all others are gone by then. */
   const blocked = async (queue: Queue): Promise<number> => {
     const waiting = String(await ask("CLIENT", "LIST")).split("\n").filter((line) => / flags=b /.test(line) && / cmd=xreadgroup /.test(line));
@@ -85,6 +95,23 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
     await eventually(() => proxy.open === 0);
   });
 
+  test("closing the queue closes the sockets of its readers too where the server says nothing any more", async () => {
+    await using proxy = await faultProxy(Number(new URL(url).port));
+    const connectionName = names.name();
+    const client = new Redis(`redis://127.0.0.1:${proxy.port}`, { lazyConnect: true, connectionName });
+    const queue = redisStreams({ client, stream: names.name(), timeoutMs: 600_000 });
+    const controller = new AbortController();
+    const given = expect(reading(queue, { signal: controller.signal }).raw()).rejects.toBe("enough");
+    const closed = expect(reading(queue).raw()).rejects.toMatchObject({ code: "closed" });
+    await eventually(async () => (await blocked(queue)) === 2);
+    proxy.faults.silent = "down"; // it hears the sockets end
+    controller.abort("enough"); // this one leaves by itself
+    await given;
+    await queue.close();
+    await closed;
+    await eventually(async () => !String(await ask("CLIENT", "LIST")).includes(connectionName));
+  });
+
   test.each(["redis", "ioredis"])("a way by %s that is closed while it connects leaves no connection open, however far it has come", async (kind) => {
     await using proxy = await faultProxy(Number(new URL(url).port));
     const address = `redis://127.0.0.1:${proxy.port}`;
@@ -112,6 +139,21 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
     expect([await pending(queue), delivery.signal.aborted]).toEqual([1, true]);
   });
 
+  test("what a reader fetched and nobody asked for in the time of its lease is the next one's, and no attempt", async () => {
+    await using queue = opened({ leaseMs: 2_000 });
+    for (const word of ["a", "b", "c", "d", "e"]) await queue.send([text(word)]);
+    const { gaps, tell } = told();
+    const slow = reading(queue, { maxInFlight: 5, tell });
+    const first = await slow.next();
+    expect(await consumersWith(queue)).toEqual([5]);
+    await new Promise((resolve) => first.signal.addEventListener("abort", resolve, { once: true })); // its own lease is over
+    await eventually(async () => (await consumersWith(queue)).join() === "1,4");
+    const some = await reading(queue, { maxInFlight: 2 }).take(2);
+    const others = await slow.take(3);
+    expect([...some, ...others].map((delivery) => `${textsIn([delivery]).join()} ${delivery.attempt}`).sort()).toEqual(["a 2", "b 1", "c 1", "d 1", "e 1"]);
+    expect(gaps).toEqual([]);
+  }, 20_000);
+
   test("what a dead consumer of another program had comes after its lease, with its attempts", async () => {
     await using queue = opened({ leaseMs: 300 });
     await queue.send([text("a")]);
@@ -135,6 +177,37 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
     expect(await pending(queue)).toBe(0);
   });
 
+  test.each<[string, (delivery: Delivery, reader: Reading) => Promise<unknown>]>([
+    ["given back", (delivery) => delivery.nack()],
+    ["given back for later", (delivery) => delivery.nack({ delayMs: 3_600_000, counted: false })],
+    ["prolonged", (delivery) => expect(delivery.extend?.(1_000)).rejects.toMatchObject({ code: "closed" })],
+    ["left by its reader", (_, reader) => reader.leave()],
+  ])("a message that was trimmed away while it was out and then is %s is a gap of one, and nothing waits for it", async (_, then) => {
+    await using queue = opened();
+    await queue.send([text("a")]);
+    const { gaps, tell } = told();
+    const reader = reading(queue, { tell });
+    const delivery = await reader.next();
+    await ask("XTRIM", queue.name, "MAXLEN", "0");
+    await then(delivery, reader);
+    await eventually(() => gaps.length > 0);
+    expect(await ask("EXISTS", `{${queue.name}}:millrace:later`)).toBe(0);
+    await queue.send([text("b")]);
+    expect(textsIn(await reading(queue, { tell }).settle(1))).toEqual(["b"]);
+    expect([gaps, await pending(queue)]).toEqual([[expect.objectContaining({ kind: "gap", queue: queue.name, count: 1 })], 0]);
+  });
+
+  test("a message for later that was trimmed away before anybody had it is a gap of one", async () => {
+    await using queue = opened({ leaseMs: 300 });
+    await ask("XGROUP", "CREATE", queue.name, "millrace", "0", "MKSTREAM");
+    const at = String(Date.now() + 3_600_000);
+    const group = new StreamGroup({ stream: queue.name, group: "millrace", start: "0", field: "body", leaseMs: 300, deadMs: 60_000, trim: true }, link);
+    const id = String(await ask("XADD", queue.name, "*", "millrace:due", at, "body", "x"));
+    const entries = await group.read(link, "me", 10, 0);
+    await ask("XDEL", queue.name, id);
+    expect([await group.postpone("me", entries), await pending(queue), await ask("EXISTS", `{${queue.name}}:millrace:later`)]).toEqual([1, 0, 0]);
+  });
+
   test("a group that was destroyed is made again where it had come to, told as a gap, and nothing unsettled is lost", async () => {
     await using queue = opened({ trim: false });
     for (const word of ["a", "b", "c"]) await queue.send([text(word)]);
@@ -149,6 +222,38 @@ describe.skipIf(server.skip !== undefined)(titled("redisStreams", server), async
     await expect(b?.ack()).rejects.toMatchObject({ code: "closed" });
     expect(textsIn(await reader.settle(3))).toEqual(["b", "c", "d"]);
     expect(gaps).toEqual([expect.objectContaining({ kind: "gap", reason: expect.stringContaining("made anew") })]);
+  });
+
+  test("a group that began with the newest is made again where it began: what was sent since is not skipped", async () => {
+    await using queue = opened({ start: "newest", trim: false });
+    await queue.send([text("before")]);
+    const { gaps, tell } = told();
+    const reader = reading(queue, { tell });
+    const first = reader.next();
+    await eventually(async () => (await blocked(queue)) === 1);
+    for (const word of ["a", "b"]) await queue.send([text(word)]);
+    await first;
+    await ask("XGROUP", "DESTROY", queue.name, "millrace");
+    await queue.send([text("c")]);
+    expect(textsIn(await reader.settle(3))).toEqual(["a", "b", "c"]);
+    expect(gaps).toEqual([expect.objectContaining({ kind: "gap", reason: expect.stringContaining("made anew") })]);
+  });
+
+  test.each(["the stream", "all that the group keeps"])("%s went and another has sent before a reader of the newest is back: it has the message, and tells a gap, also where it is a new one", async (what) => {
+    await using queue = opened({ start: "newest" });
+    const { gaps, tell } = told();
+    const keys = what === "the stream" ? [queue.name] : ["", ":millrace:later", ":millrace:floor"].map((end) => (end === "" ? queue.name : `{${queue.name}}${end}`));
+    const recreate = "redis.call('DEL', unpack(KEYS)) return redis.call('XADD', KEYS[1], '*', 'body', ARGV[1])"; // in one step, so that no reader comes between
+    const go = (word: string): Promise<unknown> => ask("EVAL", recreate, String(keys.length), ...keys, JSON.stringify({ millrace: 1, parts: [{ kind: "text", text: word }] }));
+    const reader = reading(queue, { tell });
+    const next = reader.next();
+    await eventually(async () => (await blocked(queue)) === 1);
+    await go("a");
+    expect(textsIn([await next])).toEqual(["a"]);
+    await reader.leave();
+    await go("b");
+    expect(textsIn(await reading(queue, { tell }).settle(1))).toEqual(["b"]);
+    expect(gaps).toHaveLength(2);
   });
 
   test("a stream that was deleted under a waiting reader is made again, and told as a gap", async () => {

@@ -101,7 +101,7 @@ export function memoryKeyValue(options: MemoryKeyValueOptions = {}): MarkStore {
       if (entry === undefined) return undefined;
       entries.delete(key);
       entries.set(key, entry); // used last
-      return entry.value.slice();
+      return new Uint8Array(entry.value);
     },
     async set(key, value, set: KeyValueSetOptions = {}) {
       ready(set.signal);
@@ -112,7 +112,7 @@ export function memoryKeyValue(options: MemoryKeyValueOptions = {}): MarkStore {
       if (set.ifAbsent === true && find(key) !== undefined) return false;
       forget(key);
       const untilMs = set.ttlMs === undefined ? Infinity : clock.now() + set.ttlMs;
-      entries.set(key, { value: value.slice(), size, untilMs });
+      entries.set(key, { value: new Uint8Array(value), size, untilMs }); // a copy: the slice of a Buffer is none
       bytes += size;
       earliestMs = Math.min(earliestMs, untilMs);
       if (bytes > maxBytes) makeRoom();

@@ -43,7 +43,7 @@ export function dialing(options: RabbitmqConnectionOptions): Dialing {
   const heartbeatMs = wholeNumber(service, "heartbeatMs", options.heartbeatMs ?? 10_000, 1_000);
   if (heartbeatMs % 1_000 !== 0) throw invalidOption(service, "heartbeatMs", "in whole seconds", heartbeatMs);
   const address = url === undefined ? undefined : addressOf(url);
-  const redact = redaction({ secrets: address === undefined ? [] : [address.password, decodeURIComponent(address.password)] });
+  const redact = redaction({ secrets: address?.secrets ?? [] });
   // the package is loaded once; connections are made as they are needed
   const amqplib = lazyClient({ service, install: "amqplib@^2.3", open: () => import("amqplib") });
   return {
@@ -51,7 +51,7 @@ export function dialing(options: RabbitmqConnectionOptions): Dialing {
       if (connect !== undefined) return connect(signal);
       const client = await amqplib.get(signal);
       const socket = { timeout: connectMs, noDelay: true, keepAlive: true, signal };
-      return client.connect({ ...address, heartbeat: heartbeatMs / 1_000 }, socket);
+      return client.connect({ ...address?.server, heartbeat: heartbeatMs / 1_000 }, socket);
     },
     toError(what, error) {
       if (isMillraceError(error)) return error;
@@ -63,12 +63,17 @@ export function dialing(options: RabbitmqConnectionOptions): Dialing {
 }
 
 interface Address {
-  readonly protocol: string;
-  readonly hostname: string;
-  readonly port?: number;
-  readonly username: string;
-  readonly password: string;
-  readonly vhost: string;
+  /** As the client takes it. */
+  readonly server: {
+    readonly protocol: string;
+    readonly hostname: string;
+    readonly port?: number;
+    readonly username: string;
+    readonly password: string;
+    readonly vhost: string;
+  };
+  /** The password as it stands in the address, and as it is meant. */
+  readonly secrets: readonly string[];
 }
 
 function addressOf(text: string): Address {
@@ -77,13 +82,25 @@ function addressOf(text: string): Address {
   // no word of what was received: it may hold a password
   if (url === undefined || !isAmqp || url.hostname === "") throw new MillraceError("invalid_input", `${service}: url must be amqp://host or amqps://host`);
   if (url.search !== "" || url.hash !== "") throw new MillraceError("invalid_input", `${service}: url must have no query; see connectMs, heartbeatMs and connect`);
-  const named = url.username !== "" || url.password !== "";
+  const { username, password } = credentialsIn(url);
   return {
-    protocol: url.protocol.slice(0, -1),
-    hostname: url.hostname.replace(/^\[|\]$/g, ""),
-    ...(url.port === "" ? {} : { port: Number(url.port) }),
-    username: named ? decodeURIComponent(url.username) : "guest",
-    password: named ? decodeURIComponent(url.password) : "guest",
-    vhost: url.pathname.slice(1), // the client decodes it
+    server: {
+      protocol: url.protocol.slice(0, -1),
+      hostname: url.hostname.replace(/^\[|\]$/g, ""),
+      ...(url.port === "" ? {} : { port: Number(url.port) }),
+      username,
+      password,
+      vhost: url.pathname.slice(1), // the client decodes it
+    },
+    secrets: [url.password, password],
   };
+}
+
+function credentialsIn({ username, password }: URL): { readonly username: string; readonly password: string } {
+  if (username === "" && password === "") return { username: "guest", password: "guest" };
+  try {
+    return { username: decodeURIComponent(username), password: decodeURIComponent(password) };
+  } catch {
+    throw new MillraceError("invalid_input", `${service}: user and password in url must be percent-encoded`);
+  }
 }

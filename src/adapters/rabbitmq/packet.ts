@@ -20,6 +20,8 @@ const attemptsHeader = "x-millrace-attempts";
 const traceHeader = "traceparent";
 /** What the broker writes itself, and what senders forge: never copied, never believed. */
 const ofBroker = /^x-(?:death|first-death-|last-death-|delivery-count$|acquired-count$|millrace-)/;
+/** By which a sender names further queues, exactly so spelled: in a copy they would get the message once more. */
+const ofSender = new Set(["CC", "BCC"]);
 
 /** Bytes of a property: AMQP's short string. */
 const maxPropertyBytes = 255;
@@ -27,6 +29,8 @@ const maxPropertyBytes = 255;
 const maxHeaderBytes = 65_536;
 /** Attempts beyond which nobody counts. */
 const maxAttempts = 1_000_000;
+/** Of a timestamp: the last moment that a `Date` can be. Some senders write other units than the protocol's. */
+const maxSeconds = 8.64e12;
 
 /** What is published. */
 export interface Packet {
@@ -88,13 +92,13 @@ export function opened(came: AmqpMessage, format: MessageFormat, maxBytes: numbe
   const id = shortText(textOf(came.properties, "messageId"));
   const correlationId = validCorrelationId(fieldOf(came.properties, "correlationId"));
   const traceparent = validTraceparent(fieldOf(headers, traceHeader));
-  const seconds = numberOf(came.properties, "timestamp");
+  const seconds = numberOf(came.properties, "timestamp") ?? NaN;
   return {
     message: {
       ...(id === undefined ? {} : { id }),
       ...(correlationId === undefined ? {} : { correlationId }),
       ...(traceparent === undefined ? {} : { traceparent }),
-      ...(seconds === undefined ? {} : { sentAtMs: seconds * 1_000 }),
+      ...(Math.abs(seconds) <= maxSeconds ? { sentAtMs: seconds * 1_000 } : {}),
       headers: format.mimeType === ownMimeType ? noMetadata : metadataIn(headers),
       ...bodyOf(came.content, format, maxBytes),
     },
@@ -118,7 +122,7 @@ export function copyOf(came: AmqpMessage, place: string, attempts: number): Pack
   const { content, properties } = came;
   const headers: Record<string, unknown> = { [placeHeader]: place, [attemptsHeader]: attempts };
   const old = fieldOf(properties, "headers");
-  if (typeof old === "object" && old !== null) for (const [name, value] of Object.entries(old)) if (!ofBroker.test(name)) headers[name] = value;
+  if (typeof old === "object" && old !== null) for (const [name, value] of Object.entries(old)) if (!ofBroker.test(name) && !ofSender.has(name)) headers[name] = value;
   const copied: Record<string, unknown> = { ...fixed, headers };
   // not `userId`, which the broker would compare with ours, nor `expiration`: a copy has its own
   for (const name of ["contentType", "contentEncoding", "correlationId", "messageId", "timestamp", "type", "appId", "replyTo", "priority"]) {

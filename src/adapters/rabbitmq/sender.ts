@@ -60,8 +60,8 @@ export class Sender {
   private readonly stop = new AbortController();
   private outlet: Outlet | undefined;
   private opening: Promise<Outlet> | undefined;
-  /** Whoever waits for the outlet to take messages again. */
-  private waiting: (() => void)[] = [];
+  /** Whoever waits for the outlet to take messages again; a send that is given up leaves it. */
+  private readonly waiting = new LinkedList<() => void>();
   /** No new connection is tried before. */
   private earliestMs = -Infinity;
   private closing: Promise<void> | undefined;
@@ -70,6 +70,11 @@ export class Sender {
     this.dialing = dialing;
     this.clock = clock;
     this.pace = new Pace(clock);
+  }
+
+  /** Sends that wait for the outlet. */
+  get held(): number {
+    return this.waiting.size;
   }
 
   /** Resolves once the broker has it. A connection that is lost before that is `interrupted`: it may have it or not. */
@@ -114,7 +119,17 @@ export class Sender {
       if (this.outlet === undefined) await heard(this.open(), signal);
       const outlet = this.usable();
       if (outlet !== undefined) return outlet;
-      if (this.outlet !== undefined) await heard(new Promise<void>((resolve) => this.waiting.push(resolve)), signal);
+      if (this.outlet !== undefined) await this.change(signal);
+    }
+  }
+
+  private async change(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const node = this.waiting.push(resolve);
+    try {
+      await heard(promise, signal);
+    } finally {
+      this.waiting.delete(node);
     }
   }
 
@@ -131,6 +146,9 @@ export class Sender {
     try {
       link = await openLink(dialing, stop.signal, clock, () => this.wake());
       const channel = await heard(link.connection.createConfirmChannel(), stop.signal);
+      // the end may have come with the answer: then all listeners have been called already, ours not among them
+      if (link.lost.aborted) throw link.lost.reason;
+      stop.signal.throwIfAborted();
       const outlet: Outlet = { link, channel, pending: new LinkedList(), lost: undefined, isFull: false };
       pace.opened();
       this.watch(outlet);
@@ -167,9 +185,8 @@ export class Sender {
   }
 
   private wake(): void {
-    const { waiting } = this;
-    this.waiting = [];
-    for (const resolve of waiting) resolve();
+    for (const resolve of this.waiting) resolve();
+    this.waiting.clear();
   }
 
   private publish(outlet: Outlet, queue: string, { place, body, properties }: Packet, signal: AbortSignal | undefined): Promise<void> {

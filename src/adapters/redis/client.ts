@@ -117,7 +117,7 @@ function secretsOf(who: string, url: string): string[] {
 function connections(url: string, connectMs: number): RedisSettings["open"] {
   const made = lazyClient<NodeRedisClient>({
     service,
-    install: "redis@^6",
+    install: "redis@^6.3",
     async open() {
       const { createClient } = await import("redis");
       return createClient({ ...own({ connectTimeout: connectMs }), url });

@@ -1,7 +1,7 @@
 /**
  * Redis streams: a queue whose readers share one stream as a group.
  *
- * Kind: queue. Client: `redis` 6 (optional peer, loaded at first use), or a ready client of `redis` or `ioredis`. Redis 7.0 or later, Valkey.
+ * Kind: queue. Client: `redis` 6.3 (optional peer, loaded at first use), or a ready client of `redis` or `ioredis`. Redis 7.0 or later, Valkey.
  * Source: https://redis.io/docs/latest/develop/data-types/streams/
  *
  * @module
@@ -92,7 +92,8 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   const deadMs = Math.max(minDeadMs, deadLeases * leaseMs);
   const stream = new StreamGroup({ stream: name, group, field, leaseMs, deadMs, trim, start: start === "oldest" ? "0" : "$" }, shared);
   const readers = new Set<StreamReader>();
-  const leaving = new Set<Promise<void>>();
+  /** Readers that are on their way out, each with its own way to the server. */
+  const leaving = new Map<Promise<void>, Link>();
   let closing: Promise<void> | undefined;
   const closed = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
 
@@ -100,8 +101,8 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
   const expect = (ms: number): void => {
     for (const reader of readers) reader.expect(ms);
   };
-  const left = (leave: Promise<void>): void => {
-    leaving.add(leave);
+  const left = (leave: Promise<void>, link: Link): void => {
+    leaving.set(leave, link);
     void leave.finally(() => {
       leaving.delete(leave);
       expect(0); // what it gave back
@@ -125,14 +126,14 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       },
       async nack(out, { delayMs, counted }) {
         mine(out);
-        settled(out, (await stream.giveBack(reader.consumer, [out.entry.id], delayMs, counted))[0] === true);
+        settled(out, await reader.giveBack([out.entry.id], delayMs, counted));
         expect(delayMs);
       },
       async extend(out, ms) {
         wholeNumber(`${service}: extend`, "ms", ms, 1, leaseMs);
         mine(out);
         const askedMs = settings.clock.now();
-        if (!(await stream.extend(reader.consumer, out.entry.id, ms))) settled(out, false);
+        if (!(await reader.extend(out.entry.id, ms))) settled(out, false);
         out.endsMs = askedMs + ms;
       },
     };
@@ -160,7 +161,7 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
         readers.delete(reader);
         signal.removeEventListener("abort", abort);
         drain?.removeEventListener("abort", drained);
-        left(leave);
+        left(leave, link);
       },
     });
     const hands = handsOf(reader);
@@ -182,8 +183,9 @@ export function redisStreams(options: RedisStreamsOptions): RedisStreamsQueue {
       await Promise.resolve(); // `closing` is set
       for (const reader of readers) void reader.leave({ error: closed() });
       const over = new AbortController();
-      await Promise.race([Promise.allSettled(leaving), settings.clock.sleep(closeMs, over.signal).catch(ignore)]);
+      await Promise.race([Promise.allSettled(leaving.keys()), settings.clock.sleep(closeMs, over.signal).catch(ignore)]);
       over.abort();
+      for (const link of leaving.values()) link.close(); // it would wait for a silent server as long as for any answer
       shared.close();
     })();
     return closing;

@@ -95,8 +95,8 @@ export function redisKeyValue(options: RedisKeyValueOptions): MarkStore {
       if (value.byteLength > maxValueBytes) throw new MillraceError("too_large", `${service}: a value of ${value.byteLength} bytes, the store holds ${maxValueBytes}`, { service });
       const { ttlMs, ifAbsent, signal } = set;
       const how = [...(ttlMs === undefined ? [] : ["PX", String(ttlMs)]), ...(ifAbsent === true ? ["NX"] : [])];
-      // a copy: the caller's bytes may change before they are sent
-      return (await link.call("set", ["SET", stored, value.slice(), ...how], { signal })) !== null;
+      // a copy: the caller's bytes may change before they are sent; the slice of a Buffer is none
+      return (await link.call("set", ["SET", stored, new Uint8Array(value), ...how], { signal })) !== null;
     },
     async delete(key, { signal } = {}) {
       await link.call("delete", ["DEL", valueKey(key)], { signal });

@@ -143,7 +143,7 @@ export class Link {
       this.spacingMs = baseSpacingMs;
       return line;
     } catch (error) {
-      destroy();
+      quietly(destroy);
       this.failure = this.closed ?? toRedisError("connect", lostEarly ?? error, redact);
       this.spacingMs = Math.min(maxSpacingMs, this.spacingMs * 2);
       throw this.failure;
@@ -185,7 +185,16 @@ export class Link {
     line.cancel();
     line.down.abort(why);
     if (this.line === line) this.line = undefined;
-    line.connection.destroy(); // the client rejects what is pending
+    quietly(() => line.connection.destroy()); // the client rejects what is pending
+  }
+}
+
+/** Ends what may have no end: some clients throw where there is no socket, and that must not stand in place of the reason. */
+function quietly(destroy: () => void): void {
+  try {
+    destroy();
+  } catch {
+    // it is gone already
   }
 }
 

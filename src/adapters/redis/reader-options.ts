@@ -21,3 +21,8 @@ export interface ReaderOptions {
   /** It leaves; the promise settles when what it had is given back. */
   readonly left: (leaving: Promise<void>) => void;
 }
+
+/** So many messages went with the stream, not with their readers. */
+export function tellGone({ name, tell }: ReaderOptions, count: number): void {
+  if (count > 0) tell({ kind: "gap", queue: name, count, reason: "messages were trimmed away before they were settled" });
+}

@@ -9,7 +9,7 @@ import { isGroupGone, isPassing } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Holdings } from "./holdings.ts";
 import type { Line } from "./link.ts";
-import type { ReaderOptions } from "./reader-options.ts";
+import { type ReaderOptions, tellGone } from "./reader-options.ts";
 import type { Entry, Taken } from "./stream-group.ts";
 import { consumerPrefix } from "./stream-scripts.ts";
 
@@ -47,7 +47,6 @@ export class StreamFetching {
   private lostMs = 0;
   private connectionId = "";
   private joined = false;
-  private hadJoined = false;
   /** When it is looked at what is due, and when at what others have held for too long; in the clock's milliseconds. */
   private takeMs = -Infinity;
   private othersMs = -Infinity;
@@ -115,7 +114,7 @@ export class StreamFetching {
   /** Gives back all that the reader has at the server; `handed`: which of it may have been worked on. */
   async close(handed: readonly string[]): Promise<void> {
     const { group, link } = this.options;
-    if (this.joined) await group.leave(this.consumer, handed).catch(ignore); // else the lease does it
+    if (this.joined) await group.leave(this.consumer, handed).then((gone) => tellGone(this.options, gone)).catch(ignore); // else the lease does it
     this.cancelDue();
     link.close();
   }
@@ -125,7 +124,7 @@ export class StreamFetching {
     const later = entries.filter(({ dueMs }) => dueMs !== undefined);
     this.target.keep(later.length === 0 ? entries : entries.filter(({ dueMs }) => dueMs === undefined));
     if (later.length === 0) return;
-    await this.options.group.postpone(this.consumer, later);
+    tellGone(this.options, await this.options.group.postpone(this.consumer, later));
     this.takeMs = -Infinity; // one of them may be due
   }
 
@@ -201,10 +200,8 @@ export class StreamFetching {
 
   private async join(): Promise<void> {
     const { group, name, tell } = this.options;
-    const made = await group.ensure();
-    if (made && this.hadJoined) tell({ kind: "gap", queue: name, reason: "the group was gone and is made anew: what was out comes again, what went with the stream does not" });
+    if (await group.ensure()) tell({ kind: "gap", queue: name, reason: "the group was gone and is made anew: what was out comes again, what went with the stream does not" });
     this.joined = true;
-    this.hadJoined = true;
     this.takeMs = -Infinity;
   }
 
@@ -221,8 +218,7 @@ export class StreamFetching {
   }
 
   private found({ entries, gone }: Taken): readonly Entry[] {
-    const { name, tell } = this.options;
-    if (gone > 0) tell({ kind: "gap", queue: name, count: gone, reason: "messages were trimmed away before they were settled" });
+    tellGone(this.options, gone);
     return entries;
   }
 

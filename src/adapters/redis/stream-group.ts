@@ -43,6 +43,12 @@ export interface Acked {
   readonly entries: readonly Entry[];
 }
 
+/** What was given back, or prolonged: for each whether the consumer still had it; and how many of all were trimmed away meanwhile. */
+export interface Moved {
+  readonly had: readonly boolean[];
+  readonly gone: number;
+}
+
 /** Which group, and how it is kept. */
 export interface GroupSettings {
   readonly stream: string;
@@ -70,6 +76,8 @@ export class StreamGroup {
   private readonly later: string;
   private readonly floor: string;
   private readonly bodyName: Uint8Array;
+  /** It was there once. */
+  private known = false;
 
   constructor(settings: GroupSettings, link: Link) {
     const { stream, group } = settings;
@@ -90,10 +98,14 @@ export class StreamGroup {
     return textOf(id);
   }
 
-  /** Makes the group where there is none; gives whether there was none. */
+  /** Makes the group where there is none; gives whether there was one before that has gone. */
   async ensure(): Promise<boolean> {
     const { stream, group, start } = this.settings;
-    return (await this.link.run(scripts.ensure, [stream, this.floor], [group, start])) === 1;
+    const { known } = this;
+    // of one that was there it is noted where it began: without that note all its keys went, and what the stream holds came later
+    const made = (await this.link.run(scripts.ensure, [stream, this.floor], [group, known ? "0" : start])) === 1;
+    this.known = true;
+    return made && known;
   }
 
   /** New messages, by a connection of the reader's own; waits for them up to `blockMs`, not at all if that is 0. */
@@ -132,24 +144,23 @@ export class StreamGroup {
     }
   }
 
-  /** Gives back, to be due after a while; gives for each whether the consumer still had it. */
-  async giveBack(consumer: string, ids: readonly string[], delayMs: number, counted: boolean): Promise<readonly boolean[]> {
+  /** Gives back, to be due after a while. */
+  async giveBack(consumer: string, ids: readonly string[], delayMs: number, counted: boolean): Promise<Moved> {
     const { stream, group } = this.settings;
     const args = [group, consumer, scripts.waiting, String(delayMs), counted ? "0" : "1", ...ids];
-    return this.settled(this.link.run(scripts.giveBack, [stream, this.later], args), ids);
+    return this.moved(this.link.run(scripts.giveBack, [stream, this.later], args), ids);
   }
 
-  /** Lets the lease end so many milliseconds from now; false when the consumer has it no more. */
-  async extend(consumer: string, id: string, ms: number): Promise<boolean> {
+  /** Lets the lease end so many milliseconds from now. */
+  async extend(consumer: string, id: string, ms: number): Promise<Moved> {
     const { stream, group, leaseMs } = this.settings;
-    const [has = false] = await this.settled(this.link.run(scripts.extend, [stream], [group, consumer, id, String(leaseMs - ms)]).then((done) => [done]), [id]);
-    return has;
+    return this.moved(this.link.run(scripts.extend, [stream], [group, consumer, id, String(leaseMs - ms)]), [id]);
   }
 
-  /** Gives back all that the consumer has, and removes it. */
-  async leave(consumer: string, handed: readonly string[]): Promise<void> {
+  /** Gives back all that the consumer has, and removes it; gives how many of them were trimmed away. */
+  async leave(consumer: string, handed: readonly string[]): Promise<number> {
     const { stream, group } = this.settings;
-    await this.link.run(scripts.leave, [stream, this.later], [group, consumer, scripts.waiting, ...handed]);
+    return Number(await this.link.run(scripts.leave, [stream, this.later], [group, consumer, scripts.waiting, ...handed]));
   }
 
   async sweep(): Promise<void> {
@@ -162,12 +173,12 @@ export class StreamGroup {
     return (await this.link.call("wake", ["CLIENT", "UNBLOCK", connectionId]).catch(() => 1)) !== 0;
   }
 
-  /** Lets messages wait for the time that they say; they have not been handed out. */
-  async postpone(consumer: string, entries: readonly Entry[]): Promise<void> {
-    if (entries.length === 0) return;
+  /** Lets messages wait for the time that they say; they have not been handed out. Gives how many of them were trimmed away. */
+  async postpone(consumer: string, entries: readonly Entry[]): Promise<number> {
+    if (entries.length === 0) return 0;
     const { stream, group } = this.settings;
     const times = entries.flatMap(({ id, dueMs }) => [String(dueMs ?? 0), id]);
-    await this.link.run(scripts.postpone, [stream, this.later], [group, consumer, scripts.waiting, ...times]);
+    return Number(await this.link.run(scripts.postpone, [stream, this.later], [group, consumer, scripts.waiting, ...times]));
   }
 
   private async dueOf(consumer: string, answer: unknown): Promise<Taken> {
@@ -178,9 +189,9 @@ export class StreamGroup {
     });
     const atMs = Number(textOf(nowMs));
     const early = entries.filter(({ dueMs }) => dueMs !== undefined && dueMs > atMs);
-    await this.postpone(consumer, early);
+    const goneEarly = await this.postpone(consumer, early);
     const waitMs = Number(textOf(nextMs));
-    return { entries: entries.filter((entry) => !early.includes(entry)), gone: Number(gone), nextMs: waitMs < 0 ? undefined : waitMs };
+    return { entries: entries.filter((entry) => !early.includes(entry)), gone: Number(gone) + goneEarly, nextMs: waitMs < 0 ? undefined : waitMs };
   }
 
   private newOf(entries: unknown): readonly Entry[] {
@@ -202,11 +213,12 @@ export class StreamGroup {
   }
 
   /** Where the group is gone, nobody has anything any more. */
-  private async settled(answer: Promise<unknown>, ids: readonly string[]): Promise<readonly boolean[]> {
+  private async moved(answer: Promise<unknown>, ids: readonly string[]): Promise<Moved> {
     try {
-      return listOf(await answer).map((done) => done === 1);
+      const [done, gone] = listOf(await answer);
+      return { had: listOf(done).map((one) => one === 1), gone: Number(gone) };
     } catch (error) {
-      if (isGroupGone(error)) return ids.map(() => false);
+      if (isGroupGone(error)) return { had: ids.map(() => false), gone: 0 };
       throw error;
     }
   }

@@ -9,9 +9,9 @@ import { gatheredAcks, type Settle } from "./acks.ts";
 import { service } from "./client.ts";
 import { Exchange } from "./exchange.ts";
 import { Holdings, type Out } from "./holdings.ts";
-import type { ReaderOptions } from "./reader-options.ts";
+import { type ReaderOptions, tellGone } from "./reader-options.ts";
 import { StreamFetching } from "./stream-fetching.ts";
-import type { Entry } from "./stream-group.ts";
+import type { Entry, Moved } from "./stream-group.ts";
 import { Sweeping } from "./sweeping.ts";
 
 /** A lease counts as over when so much of it has passed: the server's began before its answer was here. */
@@ -106,6 +106,21 @@ export class StreamReader {
     }
   }
 
+  /** Gives back messages, to be due after a while; gives whether the first was still the reader's. What was trimmed away is told, and settled so. */
+  async giveBack(ids: readonly string[], delayMs: number, counted: boolean): Promise<boolean> {
+    return this.isMoved(await this.options.group.giveBack(this.consumer, ids, delayMs, counted));
+  }
+
+  /** Lets a lease end so many milliseconds from now; gives whether it goes on. */
+  async extend(id: string, ms: number): Promise<boolean> {
+    return this.isMoved(await this.options.group.extend(this.consumer, id, ms));
+  }
+
+  private isMoved({ had: [first], gone }: Moved): boolean {
+    tellGone(this.options, gone);
+    return first === true;
+  }
+
   /** It was settled, or is somebody else's. */
   release(out: Out, lost?: string): void {
     if (!this.held.forget(out)) return;
@@ -194,7 +209,7 @@ export class StreamReader {
   private async returnUnseen(): Promise<void> {
     const unseen = this.ready.filter((out) => !out.handed && this.held.has(out));
     this.ready = [];
-    if (unseen.length > 0) await this.options.group.giveBack(this.consumer, unseen.map(({ entry }) => entry.id), 0, false);
+    if (unseen.length > 0) await this.giveBack(unseen.map(({ entry }) => entry.id), 0, false);
     for (const out of unseen) this.release(out, "its reader is drained");
   }
 
@@ -202,9 +217,19 @@ export class StreamReader {
     const { clock, leaseMs } = this.options;
     this.cancelLook ??= clock.timeout(leaseMs / looksPerLease, () => {
       this.cancelLook = undefined;
-      const nowMs = clock.now();
-      for (const out of this.held) if (out.endsMs <= nowMs) this.release(out, "its lease is over");
+      this.endLeases(clock.now());
       if (this.held.size > 0) this.look();
     });
+  }
+
+  /** What was never handed out goes back before its lease is over at the server, where whoever took it then would count one attempt more. */
+  private endLeases(nowMs: number): void {
+    const over = [...this.held].filter(({ endsMs }) => endsMs <= nowMs);
+    const unseen = over.filter(({ handed }) => !handed).map(({ entry }) => entry.id);
+    for (const out of over) this.release(out, "its lease is over");
+    if (unseen.length === 0) return;
+    this.giveBack(unseen, 0, false)
+      .then(() => this.expect(0))
+      .catch(ignore); // else its lease ends
   }
 }

@@ -4,6 +4,9 @@
  * A message that waits for its time is unsettled like any other, in the name of a consumer that nobody is; a sorted set says when it is due.
  * So its id stays, nothing is lost between two steps, and the stream is not trimmed past it.
  *
+ * What somebody else has trimmed away while it was out is forgotten by the claim that finds it gone, and counted. Before 7.0 only a claim that
+ * brings the fields finds that, and forgets nothing: it is acknowledged there.
+ *
  * Source: https://redis.io/docs/latest/commands/xclaim/ (a claim of an entry that was trimmed forgets it, from 7.0 on),
  * https://redis.io/docs/latest/develop/programmability/eval-intro/
  *
@@ -31,15 +34,19 @@ export const addLater: Script = script("send", `${now}
 return redis.call('XADD', KEYS[1], '*', '${dueField}', string.format('%.0f', math.ceil(now() + ARGV[1])), ARGV[2], ARGV[3])`);
 
 /**
- * Makes the group, from what it is known to have acknowledged, else from ARGV[2]. Gives 1 if it was not there.
+ * Makes the group, from what it is known to have acknowledged, else from ARGV[2], and notes where it begins. Gives 1 if it was not there.
  * KEYS: stream, floor. ARGV: group, start.
  */
 export const ensure: Script = script("open", `
 local from = redis.call('EXISTS', KEYS[1]) == 1 and redis.call('GET', KEYS[2]) or ARGV[2]
 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], from, 'MKSTREAM')
-if type(made) ~= 'table' or not made.err then return 1 end
-if string.find(made.err, 'BUSYGROUP', 1, true) then return 0 end
-return made`);
+if made.err then return string.find(made.err, 'BUSYGROUP', 1, true) and 0 or made end
+if from == '$' then
+  local about = redis.call('XINFO', 'STREAM', KEYS[1])
+  for i = 1, #about, 2 do if about[i] == 'last-generated-id' then from = about[i + 1] end end
+end
+redis.call('SET', KEYS[2], from)
+return 1`);
 
 /**
  * Takes over what is due and, if ARGV[6] is 1, what others have held for too long. Gives how many of them are not in the stream any more,
@@ -52,7 +59,12 @@ local group, me, waiting, room = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local taken, gone, at = {}, 0, now()
 local function claim(id, count)
   local entry = redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', count)[1]
-  if entry then taken[#taken + 1] = { id, count, entry[2] } else gone = gone + 1 end
+  if entry then
+    taken[#taken + 1] = { id, count, entry[2] }
+  else
+    gone = gone + 1
+    redis.call('XACK', stream, group, id)
+  end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', at, 'LIMIT', 0, room)) do
   redis.call('ZREM', later, id)
@@ -92,7 +104,12 @@ for i = 3, #ARGV do known[ARGV[i]] = true end
 for _, held in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 10000, ARGV[2])) do
   if not known[held[1]] then
     local entry = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, held[1], 'RETRYCOUNT', held[4])[1]
-    if entry then taken[#taken + 1] = { held[1], held[4], entry[2] } else gone = gone + 1 end
+    if entry then
+      taken[#taken + 1] = { held[1], held[4], entry[2] }
+    else
+      gone = gone + 1
+      redis.call('XACK', KEYS[1], ARGV[1], held[1])
+    end
   end
 end
 return { gone, '-1', '0', taken }`);
@@ -118,61 +135,76 @@ local read = redis.pcall('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', ARGV[
 return { done, read and not read.err and read[1][2] or {} }`);
 
 /**
- * Gives messages back that the consumer still has, due after a while; gives 1 or 0 for each.
+ * Gives messages back that the consumer still has, due after a while; gives 1 or 0 for each, and how many of them are not in the stream any more.
  * KEYS: stream, later. ARGV: group, consumer, waiting, delayMs, what is taken off the attempts, ids.
  */
 export const giveBack: Script = script("nack", `${now}
-local done, at = {}, now() + ARGV[4]
+local done, gone, at = {}, 0, now() + ARGV[4]
 for i = 6, #ARGV do
   local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])[1]
   done[i - 5] = 0
   if held then
     local count = math.max(0, held[4] - ARGV[5])
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[i], 'RETRYCOUNT', count, 'JUSTID')
-    redis.call('ZADD', KEYS[2], string.format('%.3f', at + i / 1000), ARGV[i])
+    if #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[i], 'RETRYCOUNT', count, 'JUSTID') == 0 then
+      gone = gone + 1
+    else
+      redis.call('ZADD', KEYS[2], string.format('%.3f', at + i / 1000), ARGV[i])
+    end
     done[i - 5] = 1
   end
 end
-return done`);
+return { done, gone }`);
 
 /**
- * Lets a message that was read wait for the time that it says itself; it has not been handed out.
+ * Lets a message that was read wait for the time that it says itself; it has not been handed out. Gives how many are not in the stream any more.
  * KEYS: stream, later. ARGV: group, consumer, waiting, then the time and the id of each.
  */
 export const postpone: Script = script("read", `
+local gone = 0
 for i = 4, #ARGV, 2 do
   local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i + 1], ARGV[i + 1], 1, ARGV[2])[1]
   if held then
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[i + 1], 'RETRYCOUNT', math.max(0, held[4] - 1), 'JUSTID')
-    redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1])
+    if #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, ARGV[i + 1], 'RETRYCOUNT', math.max(0, held[4] - 1), 'JUSTID') == 0 then
+      gone = gone + 1
+    else
+      redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1])
+    end
   end
 end
-return 0`);
-
-/** Begins a lease anew that ends in leaseMs - ARGV[4]; gives 0 for what the consumer has no more. KEYS: stream. ARGV: group, consumer, id, idleMs. */
-export const extend: Script = script("extend", `
-local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])[1]
-if not held then return 0 end
-return #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'IDLE', ARGV[4], 'RETRYCOUNT', held[4], 'JUSTID')`);
+return gone`);
 
 /**
- * Gives back all that a consumer has, and removes it. What it never handed out does not count as an attempt.
+ * Begins a lease anew that ends in leaseMs - ARGV[4]; gives 0 for what the consumer has no more, and how many are not in the stream any more.
+ * KEYS: stream. ARGV: group, consumer, id, idleMs.
+ */
+export const extend: Script = script("extend", `
+local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2])[1]
+if not held then return { { 0 }, 0 } end
+local has = #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'IDLE', ARGV[4], 'RETRYCOUNT', held[4], 'JUSTID')
+return { { has }, 1 - has }`);
+
+/**
+ * Gives back all that a consumer has, and removes it. What it never handed out does not count as an attempt. Gives how many of them are not in
+ * the stream any more.
  * KEYS: stream, later. ARGV: group, consumer, waiting, and the ids that were handed out.
  */
 export const leave: Script = script("leave", `${now}
-local handed, at, place, page = {}, now(), 0, nil
+local handed, at, place, gone, page = {}, now(), 0, 0, nil
 for i = 4, #ARGV do handed[ARGV[i]] = true end
 repeat
   page = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])
   for _, held in ipairs(page) do
     local count = handed[held[1]] and held[4] or math.max(0, held[4] - 1)
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, held[1], 'RETRYCOUNT', count, 'JUSTID')
-    redis.call('ZADD', KEYS[2], string.format('%.3f', at + place / 1000), held[1])
-    place = place + 1
+    if #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, held[1], 'RETRYCOUNT', count, 'JUSTID') == 0 then
+      gone = gone + 1
+    else
+      redis.call('ZADD', KEYS[2], string.format('%.3f', at + place / 1000), held[1])
+      place = place + 1
+    end
   end
 until #page < 1000
 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
-return place`);
+return gone`);
 
 /**
  * Keeps house: notes what the group has acknowledged, trims what all groups have, and removes consumers of ours that died with nothing
