@@ -94,7 +94,7 @@ export { advanceMarks, checkSteps } from "./kinds/marks.ts";
 // Queues: messages written and read, options checked, each delivery settled once.
 export { messageOf, readMessage, validCorrelationId, validTraceparent, writeMessage } from "./kinds/envelope.ts";
 export { type HandedOut, handOut, type Hands } from "./kinds/hand-out.ts";
-export { checkNack, checkOpen, checkSend } from "./kinds/queue.ts";
+export { checkNack, checkOpen, checkSend, isKey, isMessageId } from "./kinds/queue.ts";
 export { Watermark } from "./kinds/watermark.ts";
 
 // Vector stores: what every store refuses, filters, scores, and two rankings as one.

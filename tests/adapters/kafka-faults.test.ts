@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { Admin, Producer } from "@platformatic/kafka";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { kafka, type KafkaOptions } from "../../src/adapters/kafka/index.ts";
 import { consume, each, isMillraceError, type Part, text } from "../../src/index.ts";
-import type { Delivery, Queue } from "../../src/kinds/queue.ts";
+import type { Delivery, Queue, QueueEvent } from "../../src/kinds/queue.ts";
 import { type FaultProxy, faultProxy, refused } from "../services/fault-proxy.ts";
 import { freePort, type Host, openHost } from "../services/host.ts";
 import { type KafkaServer, startKafka } from "../services/kafka.ts";
@@ -85,6 +87,38 @@ describe.skipIf(skip !== undefined)(titled("kafka that fails", skip === undefine
     await worker.finished;
     expect(worker.counters.lost + worker.counters.acked).toBeGreaterThanOrEqual(words.length);
     expect(away.all).toHaveLength(1);
+  });
+
+  test("a log that is cut short under a reading is a gap: what is out of it is lost, what comes then is read and committed", async () => {
+    const group = `g-${randomUUID()}`;
+    const queue = await open({ group, sessionMs: 60_000 });
+    await store(queue, ["a0", "a1", "b0", "b1"]);
+    const gaps: QueueEvent[] = [];
+    const tell = (event: QueueEvent): void => void (event.kind === "gap" && gaps.push(event));
+    const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 10, tell })[Symbol.asyncIterator]();
+    const take = async (count: number): Promise<Delivery[]> => {
+      const taken: Delivery[] = [];
+      while (taken.length < count) taken.push((await reading.next()).value as Delivery);
+      return taken;
+    };
+    const before = await take(4);
+    const [acked, out] = [0, 1].map((partition) => before.filter(({ id }) => id.split("/")[1] === String(partition)));
+    for (const delivery of acked ?? []) await delivery.ack();
+    await server.process.stop("SIGKILL");
+    for (const partition of [0, 1]) {
+      const log = join(server.directory, "data", `${queue.name}-${partition}`);
+      for (const file of readdirSync(log)) if (file !== "partition.metadata") rmSync(join(log, file));
+    }
+    server = await startKafka(host, place);
+    const next = take(2);
+    await until(() => gaps.length === 2);
+    expect([out?.length, out?.every(({ signal }) => signal.aborted)]).toEqual([2, true]);
+    await store(queue, ["c0", "c1"]);
+    for (const delivery of await next) await delivery.ack();
+    const consumer = new Consumer({ clientId: "test", bootstrapBrokers: [server.url], groupId: group });
+    const offsets = await consumer.listCommittedOffsets({ topics: [{ topic: queue.name, partitions: [0, 1] }] });
+    await consumer.close();
+    expect(offsets.get(queue.name)).toEqual([1n, 1n]);
   });
 
   test("a worker outlives connections that are cut, again and again, and tells of each time", async () => {

@@ -1,9 +1,15 @@
+import { UserError } from "@platformatic/kafka";
 import { describe, expect, test } from "vitest";
+import { Commits } from "../../src/adapters/kafka/commits.ts";
+import { faultOf } from "../../src/adapters/kafka/errors.ts";
+import { insideOf } from "../../src/adapters/kafka/held.ts";
+import { checked } from "../../src/adapters/kafka/options.ts";
 import { kafka, kafkaSink } from "../../src/adapters/kafka/index.ts";
 import { type Out, Partition } from "../../src/adapters/kafka/partition.ts";
-import { type Fetched, recordsIn } from "../../src/adapters/kafka/records.ts";
+import { type Fetched, keyIn, recordsIn } from "../../src/adapters/kafka/records.ts";
 import { watchStuck } from "../../src/adapters/kafka/stuck.ts";
 import { type SinkContext, text } from "../../src/index.ts";
+import { isKey } from "../../src/kinds/queue.ts";
 import { type FakeClock, fakeClock } from "../../src/testing/clock.ts";
 
 type Batch = NonNullable<Fetched["records"]>[number];
@@ -14,12 +20,12 @@ const batch = (firstOffset: bigint, count: number, more: Partial<Batch> = {}): B
   magic: 2,
   attributes: 0,
   producerId: -1n,
-  records: Array.from({ length: count }, (_, offsetDelta) => ({ offsetDelta, key: null, value: Uint8Array.of(offsetDelta), headers: [] })),
+  records: Array.from({ length: count }, (_, offsetDelta) => ({ offsetDelta, length: 10, key: null, value: Uint8Array.of(offsetDelta), headers: [] })),
   ...more,
 });
 /** The end of a transaction: 0 aborts, 1 commits. */
 const marker = (firstOffset: bigint, producerId: bigint, type: 0 | 1): Batch =>
-  batch(firstOffset, 1, { attributes: 48, producerId, records: [{ offsetDelta: 0, key: Uint8Array.of(0, 0, 0, type), value: null, headers: [] }] });
+  batch(firstOffset, 1, { attributes: 48, producerId, records: [{ offsetDelta: 0, length: 10, key: Uint8Array.of(0, 0, 0, type), value: null, headers: [] }] });
 const inTransaction = (firstOffset: bigint, count: number, producerId: bigint): Batch => batch(firstOffset, count, { attributes: 16, producerId });
 const offsets = (fetched: Fetched, from: bigint): readonly [readonly number[], number] => {
   const { records, next } = recordsIn(fetched, from);
@@ -50,6 +56,13 @@ describe("what a fetch brings", () => {
   });
 });
 
+test("keys are such as may be sent on, each its own, whatever others have written", () => {
+  const keys = ["plain", "", "\0\0\0*", "k".repeat(257), "k".repeat(258), "k".repeat(10_000)].map((key) => keyIn({ offset: 0n, bytes: 0, key: Buffer.from(key), value: null, headers: [] }));
+  expect(keys[0]).toBe("plain");
+  expect(keys.every(isKey)).toBe(true);
+  expect(new Set(keys).size).toBe(keys.length);
+});
+
 const taken = (partition: Partition): Out => {
   const out = partition.take();
   if (out === undefined) throw new Error("needs a message");
@@ -57,8 +70,8 @@ const taken = (partition: Partition): Out => {
 };
 
 describe("a partition", () => {
-  const filled = (count: number): Partition => {
-    const partition = new Partition(0, 0n, false, fakeClock());
+  const filled = (count: number, lowBytes = 1_000_000): Partition => {
+    const partition = new Partition(0, 0n, false, fakeClock(), lowBytes);
     partition.add(recordsIn({ records: [batch(0n, count)], abortedTransactions: null }, 0n).records, BigInt(count));
     return partition;
   };
@@ -80,6 +93,21 @@ describe("a partition", () => {
     expect(partition.wants).toBe(true);
   });
 
+  test("is asked for no more while enough bytes are there, of few messages too, and whether they are settled or not", () => {
+    const partition = filled(5, 50); // ten bytes each
+    expect(partition.wants).toBe(false);
+    partition.take();
+    expect(partition.wants).toBe(true);
+    partition.add(recordsIn({ records: [batch(5n, 1)], abortedTransactions: null }, 5n).records, 6n);
+    expect(partition.wants).toBe(false);
+    const out = taken(partition);
+    partition.giveBack(out, 0, true);
+    expect([taken(partition).record.offset, partition.wants]).toEqual([1n, true]); // it is not counted twice
+    for (let left = 4; left > 0; left -= 1) partition.take();
+    partition.add(recordsIn({ records: [batch(6n, 5)], abortedTransactions: null }, 6n).records, 11n);
+    expect(partition.wants).toBe(false);
+  });
+
   test("knows the place behind messages only where all before them are settled or among them, given back or out", () => {
     const partition = filled(4);
     const [a, b] = [taken(partition), taken(partition), taken(partition)];
@@ -91,7 +119,7 @@ describe("a partition", () => {
 
   test("waits for what was given back, which comes first and in its order", async () => {
     const clock = fakeClock();
-    const partition = new Partition(0, 0n, false, clock);
+    const partition = new Partition(0, 0n, false, clock, 1_000_000);
     partition.add(recordsIn({ records: [batch(0n, 3)], abortedTransactions: null }, 0n).records, 3n);
     const [a, b] = [taken(partition), taken(partition)];
     partition.giveBack(b, 0, false);
@@ -103,9 +131,28 @@ describe("a partition", () => {
   });
 });
 
+describe("a commit while the group is being divided anew", () => {
+  test.each([["stands when its reader drains", false, "committed"], ["is another's when its partition is taken away", true, "closed"]] as const)("%s", async (_, revoked, outcome) => {
+    const partition = new Partition(0, 0n, true, fakeClock(), 1_000_000);
+    partition.revoked = revoked;
+    partition.place = 1n;
+    let calls = 0;
+    const commit = async (): Promise<void> => {
+      calls += 1;
+      if (calls === 1) throw Object.assign(new Error("no"), { apiId: "REBALANCE_IN_PROGRESS", canRetry: false });
+    };
+    const commits = new Commits(checked({ brokers: "127.0.0.1:9", topic: "jobs" }), commit, () => {}, new AbortController().signal);
+    expect(await commits.confirm(partition).then(() => "committed", ({ code }: { code: string }) => code)).toBe(outcome);
+  });
+});
+
+test("a broker that the metadata does not know is looked for again", () => {
+  expect(faultOf(new UserError("Cannot find broker with node id 3"))).toEqual({ code: "unavailable" });
+});
+
 describe("D7: a message that is not settled", () => {
   const partitionOf = (index: number, clock: FakeClock): Partition => {
-    const partition = new Partition(index, 0n, false, clock);
+    const partition = new Partition(index, 0n, false, clock, 1_000_000);
     partition.add(recordsIn({ records: [batch(0n, 3)], abortedTransactions: null }, 0n).records, 3n);
     return partition;
   };
@@ -189,6 +236,16 @@ describe("options", () => {
     await using queue = kafka({ brokers: "127.0.0.1:9", topic: "jobs" });
     const reading = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]();
     await expect(reading.next()).rejects.toMatchObject({ code: "missing_config", message: expect.stringContaining("group") });
+  });
+
+  test("a queue that is closed while a reading prepares joins no group", async () => {
+    const queue = kafka({ brokers: "127.0.0.1:9", topic: "jobs", group: "workers" });
+    const gate = Promise.withResolvers<void>();
+    insideOf(queue)?.prepare.add(() => gate.promise);
+    const next = queue.open({ signal: new AbortController().signal, maxInFlight: 1 })[Symbol.asyncIterator]().next();
+    await queue.close();
+    gate.resolve();
+    await expect(next).rejects.toMatchObject({ code: "closed" });
   });
 
   test("a broker that is not there is unavailable, at once", async () => {

@@ -351,6 +351,47 @@ describe.skipIf(skip !== undefined)(titled("kafka to kafka in one transaction", 
       });
     }
 
+    /** An attempt whose commit is done, and whose answer is lost; resolves when the commit is on its way. */
+    const unheard = async (sink: KafkaSink, delivery: Delivery, word: string): Promise<{ readonly code: Promise<unknown> }> => {
+      let looks = 0;
+      const signal = Object.defineProperty(new AbortController().signal, "throwIfAborted", {
+        value: () => {
+          looks += 1;
+          if (looks === 3) proxy.faults.silent = "down"; // the last look before the commit
+        },
+      });
+      const code = failure(apply(sink, [{ ...delivery, signal }], [word]));
+      await until(() => looks === 3);
+      return { code };
+    };
+
+    test("of which the answer to its commit is lost is found to be done also by an attempt that had begun before", async () => {
+      const it = await line(["a"], { brokers: through });
+      const [a] = await reading(it.queue)(1);
+      if (a === undefined) throw new Error("a message");
+      const sink = it.sink();
+      const { code } = await unheard(sink, a, "a");
+      const second = apply(sink, [a], ["a"]);
+      expect(await code).toMatch(/^(unavailable|timeout)$/);
+      proxy.heal();
+      expect(await second).toBe("already-applied");
+      await a.ack();
+      expect([await contents(it.results), await committed(it)]).toEqual([["a"], [1n]]);
+    });
+
+    test("of which the answer to its commit is lost is found to be done also after one of other deliveries has asked", async () => {
+      const it = await line(["a", "b"], { partitions: 2, brokers: through });
+      const [a, b] = (await reading(it.queue)(2)).sort((one, other) => one.id.localeCompare(other.id));
+      if (a === undefined || b === undefined) throw new Error("two messages");
+      const sink = it.sink();
+      const { code } = await unheard(sink, a, "a");
+      expect(await code).toMatch(/^(unavailable|timeout)$/);
+      proxy.heal();
+      expect(await apply(sink, [b], ["b"])).toBe("applied");
+      expect(await apply(sink, [a], ["a"])).toBe("already-applied");
+      expect([await contents(it.results), await committed(it, [0, 1])]).toEqual([["a", "b"], [1n, 1n]]);
+    });
+
     for (const [when, options] of [
       ["as soon as one of its name reads", { transactionalId: `worker-${randomUUID()}`, transactionMs: 600_000 }],
       ["when its time is over", { transactionMs: 2_000 }],

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { Admin, Consumer, murmur2, Producer } from "@platformatic/kafka";
 import { afterAll, describe, expect, it, test } from "vitest";
 import { kafka, type KafkaOptions } from "../../src/adapters/kafka/index.ts";
+import { systemClock } from "../../src/core/clock.ts";
 import { consume, each, foreign, isMillraceError, type Part, publish, run, text } from "../../src/index.ts";
 import type { Delivery, Queue, QueueEvent, QueueOpenOptions } from "../../src/kinds/queue.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
@@ -98,6 +99,15 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       expect(textsOf(await reading(queue).take(2))).toEqual(["committed", "compressed"]);
     });
 
+    /** Says that the group has come so far. */
+    const commit = async (topic: string, group: string, offset: bigint): Promise<void> => {
+      const committing = new Consumer({ ...client, groupId: group });
+      committing.topics.track(topic);
+      await committing.joinGroup({});
+      await committing.commit({ offsets: [{ topic, partition: 0, offset, leaderEpoch: -1 }] });
+      await committing.close();
+    };
+
     test("messages that are gone are a gap, and the reading goes on at the earliest there is, or fails if it is told to", async () => {
       const topic = await topicOf();
       await using first = await open({ topic });
@@ -108,17 +118,46 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       await late.close();
 
       const group = `g-${randomUUID()}`;
-      const committing = new Consumer({ ...client, groupId: group });
-      committing.topics.track(topic);
-      await committing.joinGroup({});
-      await committing.commit({ offsets: [{ topic, partition: 0, offset: 1n, leaderEpoch: -1 }] });
-      await committing.close();
+      await commit(topic, group, 1n);
       await using failing = await open({ topic, group, whenGone: "fail" });
       await expect(reading(failing).take(1)).rejects.toMatchObject({ code: "not_found" });
       await using queue = await open({ topic, group });
       const events: QueueEvent[] = [];
       expect(textsOf(await reading(queue, { tell: (event) => events.push(event) }).take(1))).toEqual(["d"]);
       expect(events).toMatchObject([{ kind: "gap", queue: topic, count: 2 }]);
+    });
+
+    test("a log that is shorter than the group's place is a gap, and is committed as it is read", async () => {
+      const [topic, group] = [await topicOf(), `g-${randomUUID()}`];
+      await commit(topic, group, 100n);
+      await using queue = await open({ topic, group });
+      const send = async (count: number, from: number): Promise<void> => void (await Promise.all(Array.from({ length: count }, (_, n) => queue.send([text(String(from + n))]))));
+      await send(5, 0);
+      const events: QueueEvent[] = [];
+      const first = reading(queue, { tell: (event) => events.push(event) });
+      for (const delivery of await first.take(5)) await delivery.ack();
+      expect([events.map(({ kind }) => kind), (await committed(queue))[0]]).toEqual([["gap"], 5n]);
+      await first.leave();
+      await send(100, 5);
+      expect(textsOf(await reading(queue).take(1))).toEqual(["5"]);
+    });
+
+    test.each(["earliest", "latest"] as const)("a topic that is made again is read from its beginning also where messages are in it before that is noticed, by who started at the %s", async (startAt) => {
+      await using queue = await open({ startAt });
+      const events: QueueEvent[] = [];
+      const reader = reading(queue, { tell: (event) => events.push(event) });
+      const next = reader.take(1);
+      if (startAt === "latest") await expect.poll(() => committed(queue), { timeout: 10_000 }).toContain(0n);
+      await queue.send([text("old")]);
+      const [old] = await next;
+      const after = reader.take(1);
+      await admin.deleteTopics({ topics: [queue.name] });
+      await admin.createTopics({ topics: [queue.name], partitions: 1, replicas: 1 });
+      const another = kafka({ brokers, topic: queue.name });
+      await another.send([text("new")]); // before it has noticed
+      await old?.ack().catch(() => {}); // a place of the old topic, as one of the new
+      await another.close();
+      expect([textsOf(await after), events.map(({ kind }) => kind)]).toEqual([["new"], expect.arrayContaining(["gap"])]);
     });
 
     test("a topic that is made again is a gap, and is read from its beginning", async () => {
@@ -152,6 +191,19 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       await again?.ack();
       await second.leave();
       expect(textsOf(await reading(queue).take(2))).toEqual(["b", "c"]);
+    });
+
+    test("that starts at the end misses nothing that is sent from then on, also what a reader before it did not settle", async () => {
+      await using queue = await open({ startAt: "latest" });
+      await queue.send([text("before")]);
+      const first = reading(queue);
+      const taken = first.take(1);
+      await expect.poll(() => committed(queue), { timeout: 10_000 }).toContain(1n);
+      await queue.send([text("a")]);
+      expect(textsOf(await taken)).toEqual(["a"]);
+      await first.leave();
+      await queue.send([text("b")]);
+      expect(textsOf(await reading(queue).take(2))).toEqual(["a", "b"]);
     });
 
     test("what was given back holds up its partition until its delay is over, and no other", async () => {
@@ -202,6 +254,29 @@ describe.skipIf(answer.skip !== undefined)(titled("kafka", answer), () => {
       for (const delivery of held) if (!delivery.signal.aborted && textsOf([delivery])[0] === "b") await delivery.ack();
       for (const delivery of others) await delivery.ack();
       await expect(committed(queue)).resolves.toEqual([2n, 2n, 2n, 2n]);
+    });
+
+    test("gets the partitions that are added to its topic, at the next look", async () => {
+      let look: (() => void) | undefined;
+      const timeout = (ms: number, run: () => void): (() => void) => {
+        if (ms !== 300_000) return systemClock.timeout(ms, run);
+        look = run;
+        return () => {};
+      };
+      await using queue = await open({ format: plain, clock: { ...systemClock, timeout } });
+      const reader = reading(queue);
+      await put(queue, utf8("a"));
+      const [a] = await reader.take(1);
+      await admin.createPartitions({ topics: [{ name: queue.name, count: 3, assignments: null }] });
+      const fresh = new Producer(client); // the other one thinks that there is one partition
+      const store = () => fresh.send({ acks: -1, messages: [{ topic: queue.name, partition: 2, value: utf8("b") }] });
+      await expect.poll(async () => (await store()).offsets?.[0]?.partition, { timeout: 20_000 }).toBe(2);
+      await fresh.close();
+      look?.();
+      let [b] = await reader.take(1);
+      while (b?.id.split("/")[1] === "0") [b] = await reader.take(1); // stored before the new ones were known
+      await Promise.all([a?.ack(), b?.ack()]); // nothing was taken away
+      expect([b?.id, (await committed(queue)).slice(0, 3)]).toEqual([`${queue.name}/2/0`, [1n, -1n, 1n]]);
     });
 
     test("stands the drain of a worker: all that was sent is worked on once, by two workers in turns", async () => {

@@ -21,15 +21,20 @@ export function kafkaPackage(): LazyClient<KafkaPackage> {
   return lazyClient<KafkaPackage>({ service, install: "@platformatic/kafka@^2.12", open: () => import("@platformatic/kafka") });
 }
 
+/**
+ * Of a producer. `retries` is no number, as with one below 2 the client would repeat for ever. Nor does it repeat when a leader has changed:
+ * it would send all partitions of a request to the new leader of the first, and answers of that one hide what the others have stored.
+ */
+const once = { idempotent: true, acks: -1, retries: false, repeatOnStaleMetadata: false } as const;
+
 /** A client that makes sure that each message is stored once, in order, by all replicas in sync. */
 export function openProducer({ Producer }: KafkaPackage, settings: Settings): Producer {
-  // `false`: with a number below 2 the client would repeat for ever
-  return watched(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false }));
+  return watched(new Producer({ ...common(settings, settings.timeoutMs), ...once }));
 }
 
 /** The same for transactions of one name: of several the last one that has begun is heard. One that takes longer is aborted by the broker. */
 export function openTransactional({ Producer }: KafkaPackage, settings: Settings, transactionalId: string, transactionMs: number): Producer {
-  return watched(new Producer({ ...common(settings, settings.timeoutMs), idempotent: true, acks: -1, retries: false, transactionalId, timeout: transactionMs }));
+  return watched(new Producer({ ...common(settings, settings.timeoutMs), ...once, transactionalId, timeout: transactionMs }));
 }
 
 /** A member of the group, once it has joined: it keeps partitions and commits, and fetches nothing. */

@@ -84,7 +84,7 @@ export class Commits {
         // while the group is being divided anew the broker takes no commits; and an evicted member learns of its end by other ways
         const passes = fault.leaseLost === true || ["unavailable", "timeout", "bad_response"].includes(fault.code);
         if (!passes) this.settle(({ partition }) => places.has(partition), ({ reject }) => reject(toKafkaError(`committing ${this.settings.topic}`, error, this.settings.redact)));
-        if (fault.leaseLost === true) for (const partition of places.keys()) if (partition.leaving) partition.lose(lostError(this.settings.topic));
+        if (fault.leaseLost === true) for (const partition of places.keys()) if (partition.revoked) partition.lose(lostError(this.settings.topic));
         this.drop();
         if (this.waiting.length > 0) await this.settings.clock.sleep(backoffMs(failures) / (fault.leaseLost === true ? 8 : 1), this.stop).catch(() => {});
         failures += 1;

@@ -24,9 +24,15 @@ export function isUnknownTopic(error: unknown): boolean {
   return leavesOf(error).some((each) => textOf(each, "apiId")?.startsWith("UNKNOWN_TOPIC") === true || textOf(each, "message")?.startsWith("Unknown topic ") === true);
 }
 
+/** Is a broker asked for that the metadata does not know, or knows no more? The client takes it for a mistake of ours. */
+function isUnknownBroker(error: unknown): boolean {
+  return leavesOf(error).some((each) => textOf(each, "message")?.startsWith("Cannot find broker with node id ") === true);
+}
+
 /** What has befallen a client. `refreshes`: how often the topic was asked for. */
 export function faultOf(error: unknown, refreshes = 0): ServiceFault {
   if (isUnknownTopic(error)) return refreshes >= topicRefreshes ? { code: "not_found", scope: "dependency" } : { code: "unavailable" };
+  if (isUnknownBroker(error)) return { code: "unavailable" };
   const fault = kafkaFault(error, refreshes);
   // a client that ended is not the end of the queue: there will be another
   if (fault === undefined || fault.code === "closed") return { code: "unavailable" };

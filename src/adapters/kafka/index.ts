@@ -33,6 +33,7 @@ export type { KafkaSink, KafkaSinkOptions } from "./sink.ts";
  * handed out: up to `maxInFlight` are unsettled, and as many settled and not yet confirmed.
  * Messages of one key lie in one partition, where Kafka's own client would put them, in the order in which they were sent. What is sent
  * at once goes in batches, on one connection and, where there is much of it, on a second. A reading survives brokers that go and come back.
+ * Where partitions are added to the topic, messages go there within seconds, and are read five minutes later at the latest.
  *
  * Throws: as every queue. `send`: `interrupted` when nobody knows whether the message was stored; `not_found` for a topic that is not there.
  *         `open`: `missing_config` without a `group`; `not_found` for messages that are gone, with `whenGone: "fail"`.
@@ -56,13 +57,15 @@ export function kafka(options: KafkaOptions): Queue {
   const readers = new Set<Reader>();
   const prepare = new Set<() => Promise<void>>();
   let closed: Promise<void> | undefined;
+  const isClosed = (): boolean => closed !== undefined;
   const closedError = (): MillraceError => new MillraceError("closed", `${service}: the queue is closed`, { service });
 
   async function* read(opening: QueueOpenOptions): AsyncGenerator<Delivery, void> {
-    if (closed !== undefined) throw closedError();
+    if (isClosed()) throw closedError();
     opening.signal.throwIfAborted();
     if (group === undefined) throw new MillraceError("missing_config", `${service}: open needs a group, which the queue for ${topic} was built without`, { service });
     for (const each of prepare) await heard(each(), opening.signal);
+    if (isClosed()) throw closedError(); // meanwhile
     const reader = new Reader(settings, load, opening);
     readers.add(reader);
     let drained = false;
@@ -96,7 +99,7 @@ export function kafka(options: KafkaOptions): Queue {
     redelivery: "seek",
     durable: true,
     async send(parts, send = {}) {
-      if (closed !== undefined) throw closedError();
+      if (isClosed()) throw closedError();
       send.signal?.throwIfAborted();
       checkSend(declared, send);
       const message = messageOf(parts, send);

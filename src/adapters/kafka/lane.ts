@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import type { MessageToProduce, Producer } from "@platformatic/kafka";
 import type { MillraceError } from "../../core/errors.ts";
-import { refusedBy, storedBy, wasAnswered } from "./answers.ts";
+import { type Outcome, outcomeOf, wasAnswered } from "./answers.ts";
 import { closeClient, type KafkaPackage, openProducer } from "./client.ts";
 import { backoffMs, faultOf, isUnknownTopic, toKafkaError, topicRefreshes, wasSent } from "./errors.ts";
 import type { Settings } from "./options.ts";
@@ -138,13 +138,13 @@ export class Lane {
     if (batch.length === 0) return;
     const { topic } = this.settings;
     let next: Map<number, bigint>;
-    let failed: { readonly error: unknown } | undefined;
+    let failed: Outcome | undefined;
     try {
       const { offsets = [] } = await client.send({ messages: batch.map((waiting) => toRecord(topic, waiting)) });
       next = new Map(offsets.map(({ partition, offset }) => [partition, offset]));
     } catch (error) {
-      failed = { error };
-      next = new Map(storedBy(error));
+      failed = outcomeOf(error);
+      next = new Map(failed.stored);
     }
     const left: Waiting[] = [];
     for (const waiting of batch) {
@@ -158,24 +158,30 @@ export class Lane {
     }
     if (failed === undefined && left.length === 0) return;
     await this.discard(client);
-    const certain = refusedBy(failed?.error);
-    for (const { partition, reject } of left) if (!certain.has(partition)) reject(this.unanswered(failed?.error));
-    await this.again(left.filter(({ partition, gone }) => certain.has(partition) && !gone), failed?.error, failures);
+    const refused = failed?.refused ?? new Map<number, unknown>();
+    for (const { partition, reject } of left) if (!refused.has(partition)) reject(this.unanswered(failed?.unsure.get(partition) ?? failed?.unanswered));
+    await this.again(left.filter(({ partition, gone }) => refused.has(partition) && !gone), refused, failures);
   }
 
-  /** What was certainly not stored is sent once more, where that may help. */
-  private async again(refused: readonly Waiting[], error: unknown, failures: number): Promise<void> {
-    const fault = faultOf(error, topicRefreshes);
-    if (fault.code === "too_large" && refused.length > 1) {
-      // together they are too much for this topic: each by itself may not be
-      for (const waiting of refused) await this.dispatch(await this.ready(), [waiting]);
-    } else if (fault.code === "unavailable" && refused.length > 0 && failures < maxFailures) {
-      await this.settings.clock.sleep(backoffMs(failures) / 5, this.stop.signal); // no leader yet, or another one
-      await this.dispatch(await this.ready(), refused, failures + 1);
-    } else for (const { reject } of refused) reject(toKafkaError(this.what, error, this.settings.redact, fault));
+  /** What was certainly not stored is sent once more, where that may help: by a new client, which looks anew where the leaders are. */
+  private async again(left: readonly Waiting[], refused: ReadonlyMap<number, unknown>, failures: number): Promise<void> {
+    const [late, large]: [Waiting[], Waiting[]] = [[], []];
+    const tooLarge = left.filter(({ partition }) => faultOf(refused.get(partition)).code === "too_large");
+    for (const waiting of left) {
+      const error = refused.get(waiting.partition);
+      const fault = faultOf(error, failures); // a broker may not know yet of a topic that was just made
+      if (fault.code === "too_large" && tooLarge.length > 1) large.push(waiting);
+      else if (fault.code === "unavailable" && failures < maxFailures) late.push(waiting);
+      else waiting.reject(toKafkaError(this.what, error, this.settings.redact, fault));
+    }
+    // together they are too much for this topic: each by itself may not be
+    for (const waiting of large) await this.dispatch(await this.ready(), [waiting]);
+    if (late.length === 0) return;
+    await this.settings.clock.sleep(backoffMs(failures) / 5, this.stop.signal); // no leader yet, or another one
+    await this.dispatch(await this.ready(), late, failures + 1);
   }
 
-  /** Of a message that no broker has answered for: it may be stored, if it was sent at all. */
+  /** Of a message that may be stored, if it was sent at all. */
   private unanswered(error: unknown): MillraceError {
     const { redact } = this.settings;
     const fault = faultOf(error, topicRefreshes);

@@ -63,7 +63,11 @@ export interface KafkaOptions {
   readonly connectMs?: number;
   /** Milliseconds for a request. @default 15_000 */
   readonly timeoutMs?: number;
-  /** Bytes that one request fetches of a partition, as they are on the wire; what is decoded of it is in memory. @default 1_048_576 */
+  /**
+   * Bytes that one request fetches of a partition, as they are on the wire; what is decoded of it is in memory. No more is fetched of a
+   * partition while as many bytes of it, decoded, or 500 messages are not handed out: at most it holds that and what one request brings.
+   * @default 1_048_576
+   */
   readonly fetchBytes?: number;
   /** What bodies look like. @default `envelope()` */
   readonly format?: MessageFormat;

@@ -44,29 +44,36 @@ export class Partition {
   place: bigint;
   /** What the broker has confirmed of that. */
   committed: bigint;
-  /** It is being taken away: nothing more is handed out. */
+  /** It is being taken away, or the reader drains: nothing more is handed out. */
   leaving: boolean;
+  /** It is being taken away: what is not committed now is another's. */
+  revoked = false;
   /** It is another's now. */
   lost = false;
   readonly out: LinkedList<Out> = new LinkedList();
   private readonly clock: Clock;
+  private readonly lowBytes: number;
+  /** Of the messages that are fetched and not handed out. */
+  private bytes = 0;
   private readonly mark = new Watermark();
   private fetched: readonly LogRecord[] = [];
   private at = 0;
   private again: readonly Again[] = [];
 
-  constructor(index: number, next: bigint, leaving: boolean, clock: Clock) {
+  /** `lowBytes`: with as many in what is fetched and not handed out no more is fetched. */
+  constructor(index: number, next: bigint, leaving: boolean, clock: Clock, lowBytes: number) {
     this.index = index;
     this.leaving = leaving;
     this.next = next;
     this.place = next;
     this.committed = next;
     this.clock = clock;
+    this.lowBytes = lowBytes;
   }
 
   /** Is there room for what a fetch brings? */
   get wants(): boolean {
-    return !this.leaving && !this.lost && this.fetched.length - this.at < lowWater;
+    return !this.leaving && !this.lost && this.fetched.length - this.at < lowWater && this.bytes < this.lowBytes;
   }
 
   /** Milliseconds of the clock at which what was given back comes again; until then the partition waits. */
@@ -87,6 +94,7 @@ export class Partition {
   add(records: readonly LogRecord[], next: bigint): void {
     this.next = next;
     if (records.length === 0) return;
+    for (const { bytes } of records) this.bytes += bytes;
     this.fetched = this.at === this.fetched.length ? records : [...this.fetched.slice(this.at), ...records];
     this.at = 0;
   }
@@ -103,6 +111,7 @@ export class Partition {
     const record = this.fetched[this.at];
     if (record === undefined || this.mark.size >= maxUnresolved) return undefined;
     this.at += 1;
+    this.bytes -= record.bytes;
     this.mark.begin(record.offset);
     return this.hand(record, 1);
   }

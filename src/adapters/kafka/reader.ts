@@ -76,6 +76,7 @@ export class Reader {
     this.options.signal.removeEventListener("abort", this.aborted);
     this.options.drain?.removeEventListener("abort", this.drained);
     this.wake();
+    void this.session?.close(why);
     await this.over;
   }
 
@@ -153,8 +154,6 @@ export class Reader {
           gap: (reason, count) => this.options.tell?.({ kind: "gap", queue: topic, reason, ...(count === undefined ? {} : { count }) }),
         });
         this.session = session;
-        const over = session;
-        signal.addEventListener("abort", () => void over.close(signal.reason), { once: true });
         await session.run();
       } catch (error) {
         const failure = toKafkaError(`reading ${topic}`, error, redact);

@@ -6,7 +6,9 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { type Message, type ReadMessage, validCorrelationId, validTraceparent } from "../../kinds/envelope.ts";
+import { isKey, isMessageId } from "../../kinds/queue.ts";
 import { compact } from "../../wire/json-shape.ts";
 
 /** One record, as it lies in the log. `value` is null in a tombstone. */
@@ -15,6 +17,8 @@ export interface LogRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers: readonly (readonly [Uint8Array | null, Uint8Array | null])[];
+  /** In the log, decompressed: key, value, headers and a few. */
+  readonly bytes: number;
   /** It is in a form that cannot be read: this is its first byte of version. */
   readonly magic?: number;
 }
@@ -31,7 +35,7 @@ interface FetchedBatch {
   readonly magic: number;
   readonly attributes: number;
   readonly producerId: bigint;
-  readonly records: readonly (Omit<LogRecord, "offset"> & { readonly offsetDelta: number })[];
+  readonly records: readonly (Omit<LogRecord, "offset" | "bytes"> & { readonly offsetDelta: number; readonly length: number })[];
 }
 
 const transactional = 1 << 4;
@@ -52,7 +56,7 @@ export function recordsIn({ records, abortedTransactions }: Fetched, from: bigin
     if (batch.magic !== 2) {
       // nothing else of it can be trusted, so it is one record at its place
       const offset = batch.firstOffset > next ? batch.firstOffset : next;
-      read.push({ offset, key: null, value: new Uint8Array(), headers: [], magic: batch.magic });
+      read.push({ offset, key: null, value: new Uint8Array(), headers: [], bytes: 0, magic: batch.magic });
       next = offset + 1n;
       continue;
     }
@@ -64,9 +68,9 @@ export function recordsIn({ records, abortedTransactions }: Fetched, from: bigin
     if ((batch.attributes & control) !== 0) {
       if (isAbort(batch)) aborting.delete(batch.producerId);
     } else if ((batch.attributes & transactional) === 0 || !aborting.has(batch.producerId)) {
-      for (const { offsetDelta, key, value, headers } of batch.records) {
+      for (const { offsetDelta, key, value, headers, length: bytes } of batch.records) {
         const offset = batch.firstOffset + BigInt(offsetDelta);
-        if (offset >= from) read.push({ offset, key, value, headers });
+        if (offset >= from) read.push({ offset, key, value, headers, bytes });
       }
     }
     if (last >= next) next = last + 1n;
@@ -104,7 +108,7 @@ export function headersOf({ id, correlationId, traceparent }: Message, contentTy
 export function toldBy(record: LogRecord): Pick<ReadMessage, "id" | "correlationId" | "traceparent" | "headers"> {
   const { "message-id": id, "correlation-id": correlationId, traceparent, "content-type": _, ...headers } = headersIn(record);
   const tracing = { correlationId: validCorrelationId(correlationId), traceparent: validTraceparent(traceparent) };
-  return compact({ ...tracing, id: id === "" || (id?.length ?? 0) > 512 ? undefined : id, headers });
+  return compact({ ...tracing, id: isMessageId(id) ? id : undefined, headers });
 }
 
 /** Headers that are text of a sensible size, the first of each name. */
@@ -118,10 +122,13 @@ function headersIn({ headers }: LogRecord): Readonly<Partial<Record<string, stri
   return Object.fromEntries(read);
 }
 
-/** The ordering key, as text; what is none gets a text of its own, so that it keeps an order too. */
+/** The ordering key, as text; what none of ours can be gets a text of its own, so that it keeps an order too, here and where it is sent on. */
 export function keyIn({ key }: LogRecord): string | undefined {
   if (key === null) return undefined;
-  return textIn(key) ?? `base64:${Buffer.from(key).toString("base64")}`;
+  const text = textIn(key);
+  if (isKey(text)) return text;
+  const encoded = `base64:${Buffer.from(key).toString("base64")}`;
+  return isKey(encoded) ? encoded : `sha256:${createHash("sha256").update(key).digest("hex")}`;
 }
 
 function textIn(bytes: Uint8Array): string | undefined {

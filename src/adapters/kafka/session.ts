@@ -10,6 +10,7 @@ import { closeClient, type KafkaPackage, openFetcher, openMember } from "./clien
 import { Commits, lostError } from "./commits.ts";
 import { backoffMs, faultOf, toKafkaError } from "./errors.ts";
 import { Fetching } from "./fetching.ts";
+import { watchGrowth } from "./growth.ts";
 import { service, type Settings } from "./options.ts";
 import { Partition } from "./partition.ts";
 import { stablePlaces } from "./places.ts";
@@ -47,9 +48,15 @@ export class Session {
   private readonly stop = new AbortController();
   private readonly ended = Promise.withResolvers<never>();
   private cancelWatch: () => void = () => {};
+  private readonly cancelGrowth: () => void;
+  /** Partitions by which this member has divided the group; undefined when another has. */
+  private dividedBy: number | undefined;
   private joining = false;
   private wakeDrain: () => void = () => {};
   private topicId: string | undefined;
+  /** The topic is another than the group has read: its places are not of this one. */
+  private isAnew = false;
+  private begun: Promise<void> = Promise.resolve();
   private closing: Promise<void> | undefined;
 
   constructor(kafka: KafkaPackage, settings: Settings, host: SessionHost) {
@@ -67,9 +74,19 @@ export class Session {
     const target = { partitions, arrived: host.changed, gone: this.gone, away: host.away, back: host.back, fail: this.end };
     this.fetching = new Fetching(this.fetcher, settings, target, this.stop.signal);
     this.ended.promise.catch(() => {}); // who runs it hears of it
-    this.member.on("consumer:group:join", () => void this.divided());
+    this.member.on("consumer:group:join", ({ isLeader }) => {
+      this.dividedBy = isLeader === true ? this.member.currentMetadata?.topics.get(settings.topic)?.partitionsCount : undefined;
+      this.divided();
+    });
     this.member.on("consumer:heartbeat:end", () => this.watch(settings.sessionMs));
     this.member.on("error", () => void this.join()); // joining anew failed
+    this.cancelGrowth = watchGrowth({
+      clock: settings.clock,
+      divided: () => this.dividedBy,
+      // of the member's client: that is what it divides by
+      count: async () => (await this.member.metadata({ topics: [settings.topic], forceUpdate: true })).topics.get(settings.topic)?.partitionsCount ?? 0,
+      grown: () => void this.join(),
+    });
   }
 
   /** Joins, and stays until the session has ended. Rejects with the reason. */
@@ -99,6 +116,7 @@ export class Session {
     this.stop.abort(why);
     this.ended.reject(why);
     this.cancelWatch();
+    this.cancelGrowth();
     this.lose([...this.partitions.values()], why);
     const { clock } = this.settings;
     await Promise.all([closeClient(this.member, clock), closeClient(this.fetcher, clock)]);
@@ -146,7 +164,7 @@ export class Session {
     if (this.partitions.size > 0 || this.member.memberId !== null) this.watch(2 * sessionMs); // others may take their time
     const kept = this.assigned();
     const leaving = [...this.partitions.values()].filter(({ index }) => !kept.has(index));
-    for (const partition of leaving) partition.leaving = true;
+    for (const partition of leaving) partition.leaving = partition.revoked = true;
     if (this.member.memberId !== null) await this.drained(leaving, sessionMs / 2); // else we were put out: nothing can be committed
     this.lose(leaving, lostError(topic));
     return Buffer.alloc(0);
@@ -167,16 +185,22 @@ export class Session {
     cancel();
   }
 
-  /** The group is divided: what is new is begun where it was left. */
-  private async divided(): Promise<void> {
+  /** The group is divided: what is new is begun, once nothing else is being begun. */
+  private divided(): void {
     this.watch(this.settings.sessionMs);
     const assigned = this.assigned();
     this.lose([...this.partitions.values()].filter(({ index }) => !assigned.has(index)), lostError(this.settings.topic));
+    this.begun = this.begun.then(() => this.beginFresh());
+  }
+
+  /** What is new is begun where it was left. */
+  private async beginFresh(): Promise<void> {
     for (let failures = 0; !this.stop.signal.aborted; failures += 1) {
       const fresh = [...this.assigned()].filter((index) => !this.partitions.has(index));
       try {
         await this.check();
         if (fresh.length > 0) await this.begin(fresh);
+        this.isAnew = false; // places are of this topic from now on: whoever hands over a partition has begun it
         return this.host.changed();
       } catch (error) {
         if (isMillraceError(error)) return this.end(error);
@@ -193,33 +217,57 @@ export class Session {
     if (this.topicId !== undefined) return;
     this.topicId = await this.fetching.topicId();
     const { topicId } = this.host;
-    if (topicId !== undefined && topicId !== this.topicId) this.missed("the topic was deleted and made again");
+    this.isAnew = topicId !== undefined && topicId !== this.topicId;
+    if (this.isAnew) this.missed("the topic was deleted and made again");
     this.host.found(this.topicId);
   }
 
   private async begin(indexes: readonly number[]): Promise<void> {
-    const { topic, startAt, clock } = this.settings;
-    const places = await this.places(indexes);
-    const missing = indexes.some((index) => !places.has(index));
-    const bounds = missing ? ((await this.fetcher.listOffsets({ topics: [topic], timestamp: startAt === "earliest" ? earliest : latest })).get(topic) ?? []) : [];
+    const { topic, startAt } = this.settings;
+    const from = this.isAnew || startAt === "earliest" ? earliest : latest;
+    const places = new Map(this.isAnew ? [] : await this.places(indexes));
+    const missing = indexes.filter((index) => !places.has(index));
+    const bounds = missing.length === 0 ? [] : await this.bounds(from);
+    for (const index of missing) places.set(index, bounds[index] ?? 0n);
+    // kept before anything is read, else the next reader would begin at a later end, or where the topic before was left
+    const kept = this.isAnew || from === latest ? missing.filter((index) => this.assigned().has(index)) : [];
+    if (kept.length > 0) await this.member.commit({ offsets: kept.map((partition) => ({ topic, partition, offset: places.get(partition) ?? 0n, leaderEpoch: -1 })) });
     const assigned = this.assigned();
     for (const index of indexes) {
       if (!assigned.has(index) || this.partitions.has(index) || this.stop.signal.aborted) continue; // divided anew meanwhile
-      this.partitions.set(index, new Partition(index, places.get(index) ?? bounds[index] ?? 0n, this.host.draining(), clock));
+      this.partitions.set(index, this.partitionAt(index, places.get(index) ?? 0n, this.host.draining()));
     }
     this.fetching.pump();
   }
 
   /** The log does not hold the wanted offset: it was cleared away before, or the log is shorter than it was. */
   private readonly gone = async (partition: Partition, logStart: bigint): Promise<void> => {
-    const { topic } = this.settings;
-    const found = logStart >= 0n ? logStart : (await this.fetcher.listOffsets({ topics: [topic], timestamp: earliest })).get(topic)?.[partition.index];
-    const start = found ?? 0n;
-    const wanted = partition.next;
-    const where = `partition ${partition.index} has no offset ${wanted} any more, and begins at ${start}`;
-    this.missed(where, start > wanted ? Number(start - wanted) : undefined);
-    partition.next = start;
+    const { index, next: wanted, leaving } = partition;
+    const start = logStart >= 0n ? logStart : ((await this.bounds(earliest))[index] ?? 0n);
+    if (partition.lost || partition.revoked) return; // another's to tell of
+    this.missed(`partition ${index} has no offset ${wanted} any more, and begins at ${start}`, start > wanted ? Number(start - wanted) : undefined);
+    if (start >= wanted) {
+      partition.next = start;
+      return;
+    }
+    // other messages are at its offsets now: what is out of it cannot be settled, and the group's place is beyond what is there
+    this.lose([partition], lostError(this.settings.topic));
+    const fresh = this.partitionAt(index, start, leaving);
+    fresh.committed = -1n;
+    this.partitions.set(index, fresh);
+    await this.commits.confirm(fresh).catch(() => {}); // it is lost meanwhile, or the next commit says the same of it
   };
+
+  private partitionAt(index: number, place: bigint, leaving: boolean): Partition {
+    const { clock, fetchBytes } = this.settings;
+    return new Partition(index, place, leaving, clock, fetchBytes);
+  }
+
+  /** One end of the log of each partition. */
+  private async bounds(timestamp: bigint): Promise<readonly bigint[]> {
+    const { topic } = this.settings;
+    return (await this.fetcher.listOffsets({ topics: [topic], timestamp })).get(topic) ?? [];
+  }
 
   private missed(reason: string, count?: number): void {
     const { whenGone, topic } = this.settings;

@@ -92,18 +92,27 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
     const message = messageOf([part], { id: at.key, ...told });
     return { key: outKey, value: writeMessage(who, format, message), headers: headersOf(message, contentType) };
   };
-  /** After a commit of which nobody has heard: a transaction of the same name has begun, so it is decided, and the group's places tell. */
-  const findOut = async ({ session, shares }: Shares): Promise<void> => {
-    const transaction = await all.begin();
+  /** Of commits that nobody has heard of. */
+  const unheard = new Set<Shares>();
+  /** After such a commit: a transaction of the same name has begun since, so it is decided, and the group's places tell. */
+  const findOut = async (held: Shares): Promise<void> => {
+    const partitions = [held, ...unheard].flatMap(({ shares }) => shares.map(({ partition }) => partition));
     try {
-      const places = await all.patiently(() => session.places(shares.map(({ partition }) => partition.index)));
-      for (const { partition } of shares) {
+      const places = await all.patiently(() => held.session.places([...new Set(partitions.map(({ index }) => index))]));
+      for (const partition of partitions) {
         const place = places.get(partition.index) ?? 0n;
         if (place > partition.committed) partition.committed = place;
       }
-      all.sure();
     } catch (error) {
       throw all.toError(error);
+    }
+    unheard.clear();
+    all.sure();
+  };
+  const decide = async (held: Shares): Promise<void> => {
+    const transaction = await all.begin();
+    try {
+      if (all.unsure) await findOut(held);
     } finally {
       await transaction.abort();
     }
@@ -123,7 +132,7 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
     write: () => Promise.reject(new MillraceError("invalid_input", `${who}: writes inside of a transaction alone`)),
     async atomic(delivery, writes, deliveries = [delivery]) {
       const held = sharesOf(inside, who, deliveries);
-      if (all.unsure) await findOut(held);
+      if (all.unsure) await decide(held);
       if (areSettled(held)) return "already-applied";
       let transaction: Transaction | undefined;
       let waiting: Outgoing[] = [];
@@ -153,10 +162,16 @@ export function kafkaSink(queue: Queue, options: KafkaSinkOptions): KafkaSink {
         });
         const last = await begun();
         check();
+        if (all.unsure) await findOut(held); // the commit of an attempt that was not over when this one began
         if (areSettled(held)) return "already-applied"; // by an attempt that was given up too late
         await send();
         const places = placesBehind(who, held);
-        await last.commit(held.session.member, places.map(({ partition, place }) => ({ partition: partition.index, place })), check);
+        unheard.add(held);
+        try {
+          await last.commit(held.session.member, places.map(({ partition, place }) => ({ partition: partition.index, place })), check);
+        } finally {
+          if (!all.unsure) unheard.delete(held);
+        }
         for (const { partition, place } of places) if (place > partition.committed) partition.committed = place;
         return "applied";
       } finally {

@@ -11,6 +11,7 @@
 import { Buffer } from "node:buffer";
 import type { Consumer, Producer } from "@platformatic/kafka";
 import { MillraceError } from "../../core/errors.ts";
+import { wasProduced } from "./answers.ts";
 import { closeClient, type KafkaPackage, openTransactional } from "./client.ts";
 import { answeredBy, faultOf, isUnknownTopic, toKafkaError, topicRefreshes } from "./errors.ts";
 import { service, type Settings } from "./options.ts";
@@ -79,7 +80,8 @@ export function transactions(settings: Settings, load: () => Promise<KafkaPackag
         return await call();
       } catch (error) {
         const answers = answeredBy(error);
-        const passes = (answers.size > 0 && [...answers].every((answer) => passing.has(answer))) || (isUnknownTopic(error) && failures < topicRefreshes);
+        // the client has counted a batch that a broker refused, and would number it anew
+        const passes = !wasProduced(error) && ((answers.size > 0 && [...answers].every((answer) => passing.has(answer))) || (isUnknownTopic(error) && failures < topicRefreshes));
         const ms = waits[failures];
         if (!passes || ms === undefined) throw error;
         await clock.sleep(ms, stop.signal);
@@ -95,7 +97,7 @@ export function transactions(settings: Settings, load: () => Promise<KafkaPackag
     // nobody's fault: the partition goes to somebody else, or the next attempt is made as a member of the new generation
     if (has(putOut) || has(passing)) return toKafkaError(what, error, redact, { code: "unavailable" });
     if (answers.has("INVALID_TXN_STATE") || answers.has("INVALID_PRODUCER_ID_MAPPING")) return toKafkaError(what, error, redact, { code: "unavailable" });
-    return toKafkaError(what, error, redact, faultOf(error, topicRefreshes));
+    return toKafkaError(what, error, redact, faultOf(error, wasProduced(error) ? 0 : topicRefreshes)); // the topic was there a moment ago
   };
   const discard = async (client: Producer): Promise<void> => {
     if (producer === client) producer = undefined;
