@@ -23,7 +23,7 @@ export type WorkerEvent =
   | { readonly kind: "split"; readonly ids: readonly string[]; readonly error: unknown }
   | { readonly kind: "paused"; readonly delayMs: number; readonly error: unknown }
   | { readonly kind: "resumed" }
-  /** The queue could not be read; it is opened again. */
+  /** The queue could not be read; it is opened again after so long. `Infinity`: a queue of cancellations, which will not be. */
   | { readonly kind: "source_failed"; readonly delayMs: number; readonly error: unknown }
   /** A part of the substreams `status` and `debug`. */
   | { readonly kind: "status"; readonly id: string; readonly part: Part }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { memoryQueue, type MemoryQueue } from "../../src/adapters/memory/index.ts";
 import type { Delivery, Queue } from "../../src/kinds/queue.ts";
-import { text } from "../../src/index.ts";
+import { foreign, text } from "../../src/index.ts";
 import { fakeClock } from "../../src/testing/index.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
 
@@ -28,6 +28,15 @@ const deliveriesOf = async (queue: Queue, count: number, signal = new AbortContr
 };
 
 describe("a queue in memory", () => {
+  test("has bytes of its own, also of a Buffer, whose slice is no copy", async () => {
+    const queue = memoryQueue({ format: foreign({ read: (body) => new TextDecoder().decode(body) }) });
+    const body = Buffer.from("a");
+    queue.put(body);
+    body.fill("b");
+    const [delivery] = await deliveriesOf(queue, 1);
+    expect(delivery?.parts).toMatchObject([{ text: "a" }]);
+  });
+
   test("refuses more than it may hold, until something is settled", async () => {
     const queue = memoryQueue({ maxMessages: 2 });
     await queue.send([text("a")]);

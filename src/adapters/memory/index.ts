@@ -84,7 +84,7 @@ export function memoryBlobStore(options: MemoryBlobStoreOptions = {}): BlobStore
       const copies: Uint8Array[] = [];
       let size = 0;
       for await (const chunk of chunksOf(service, chunks, options)) {
-        copies.push(chunk.slice());
+        copies.push(new Uint8Array(chunk));
         size += chunk.byteLength;
       }
       ready(signal);

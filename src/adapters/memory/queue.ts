@@ -244,7 +244,7 @@ export function memoryQueue(options: MemoryQueueOptions = {}): MemoryQueue {
     put(body, { key } = {}) {
       ready(undefined);
       checkSend(declared, key === undefined ? {} : { key });
-      return add(body.slice(), key, 0);
+      return add(new Uint8Array(body), key, 0);
     },
     open(opening) {
       checkOpen(declared, opening);

@@ -103,7 +103,7 @@ export function postgresKeyValue(options: PostgresKeyValueOptions): PostgresKeyV
       checkValueKey(service, key);
       checkValue(service, value, set);
       if (value.byteLength > maxValueBytes) throw new MillraceError("too_large", `${service}: a value of ${value.byteLength} bytes, the store holds ${maxValueBytes}`, { service });
-      const values = [key, value.slice(), set.ttlMs ?? null]; // a copy: the caller's bytes may change before there is a connection
+      const values = [key, new Uint8Array(value), set.ttlMs ?? null]; // a copy: the caller's bytes may change before there is a connection
       return call("set", async (session) => {
         const rows = await session.query(set.ifAbsent === true ? statements.setIfAbsent : statements.set, values);
         await sweep(session);

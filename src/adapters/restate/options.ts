@@ -45,7 +45,7 @@ export interface RestateOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Milliseconds for a request that needs no worker. @default 10,000 */
   readonly timeoutMs?: number;
-  /** Milliseconds that the engine may be out of reach before a run fails with `unavailable`. @default 60,000 */
+  /** Milliseconds that the engine may be out of reach before a run, or `deploy`, fails with `unavailable`. @default 60,000 */
   readonly awayMs?: number;
   /** In a worker: hears of every failed try of a step, with the error itself. */
   readonly onFailure?: PipelineSettings["onFailure"];
