@@ -4,6 +4,7 @@ import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jet
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { nats, type NatsOptions, type NatsQueue } from "../../src/adapters/nats/index.ts";
+import { type Clock, systemClock } from "../../src/core/clock.ts";
 import { consume, envelope, foreign, type Part, pipe, text } from "../../src/index.ts";
 import type { Delivery, QueueEvent } from "../../src/kinds/queue.ts";
 import { queueContract } from "../../src/testing/contracts/queue.ts";
@@ -265,6 +266,51 @@ describe.skipIf(server.skip !== undefined)(titled("nats on its server", server),
     await client.close();
     await expect(waiting).rejects.toMatchObject({ code: "unavailable" });
     await second.close();
+  });
+
+  test("a connection that was passed keeps nothing of queues that were closed", async () => {
+    const client = await connect({ servers: url });
+    const { protocol } = client as unknown as { readonly protocol: { readonly listeners: readonly unknown[]; readonly subscriptions: { readonly subs: ReadonlyMap<unknown, unknown> } } };
+    const kept = (): readonly number[] => [protocol.listeners.length, protocol.subscriptions.subs.size];
+    const use = async (): Promise<WeakRef<Clock>> => {
+      const clock = { ...systemClock }; // known to all that a queue is made of
+      const queue = await opened({ client, clock });
+      await queue.send([text("a")]);
+      await reading(queue).settle(1);
+      await queue.close();
+      return new WeakRef(clock);
+    };
+    await use(); // the client's own subscription for answers stays
+    const before = kept();
+    const clocks: WeakRef<Clock>[] = [];
+    while (clocks.length < 20) clocks.push(await use());
+    await expect.poll(kept).toEqual(before);
+    const alive = (): number => {
+      globalThis.gc?.();
+      return clocks.filter((clock) => clock.deref() !== undefined).length;
+    };
+    if (globalThis.gc !== undefined) await expect.poll(alive).toBeLessThan(3); // the last may still be on a stack
+    await client.close();
+  });
+
+  test("what comes again while it is held takes nothing from who waits for the next message", async () => {
+    const inboxPrefix = `spied-${randomUUID()}`;
+    const replies: string[] = [];
+    const spy = admin.subscribe(`${inboxPrefix}.>`, { callback: (_, { reply }) => void (reply?.startsWith("$JS.ACK.") && replies.push(reply)) });
+    await using queue = await opened({ inboxPrefix });
+    await queue.send([text("a")]);
+    const reader = reading(queue, { maxInFlight: 2 });
+    const a = await reader.next();
+    const waiting = reader.raw();
+    await expect.poll(async () => (await manager.consumers.info(queue.name, "millrace")).num_waiting).toBe(1);
+    admin.publish(replies[0] ?? "", "-NAK"); // as if the server had forgotten that it is out
+    await expect.poll(() => replies).toHaveLength(2);
+    await queue.send([text("b")]);
+    const b = (await waiting).value as Delivery;
+    expect([textsIn([b]), a.signal.aborted]).toEqual([["b"], false]);
+    await a.ack();
+    await b.ack();
+    spy.unsubscribe();
   });
 
   test("closing gives back what is out, for others at once", async () => {

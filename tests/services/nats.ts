@@ -51,8 +51,8 @@ export async function startNats(host: Host, at?: { readonly port: number; readon
   return at === undefined ? onFreePort(start) : start(at.port);
 }
 
-/** Does it greet, with JetStream? */
-function answers(port: number): Promise<boolean> {
+/** Does it greet, with JetStream and what else is asked for? */
+export function answers(port: number, also: RegExp = /^/): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host: "127.0.0.1", port });
     let text = "";
@@ -65,7 +65,7 @@ function answers(port: number): Promise<boolean> {
     socket.on("close", () => done(false));
     socket.on("data", (chunk) => {
       text += chunk.toString("latin1");
-      if (text.includes("\r\n")) done(/^INFO .*"jetstream":true/.test(text));
+      if (text.includes("\r\n")) done(/^INFO .*"jetstream":true/.test(text) && also.test(text));
     });
   });
 }

@@ -26,17 +26,26 @@ export interface NatsHeaders {
   set(name: string, value: string): void;
 }
 
+/** What a client tells of its connection, until it is closed or stopped. */
+export interface NatsStates extends AsyncIterable<{ readonly type: string }> {
+  /** A client keeps what is not stopped for as long as it lives. Its iterators have it, their declared type does not. */
+  stop?(): void;
+}
+
 /** The calls used; a ready connection needs no more than these. */
 export interface NatsClient {
   readonly info?: { readonly max_payload: number };
   publish(subject: string, payload?: Uint8Array | string, options?: { readonly reply?: string; readonly headers?: NatsHeaders }): void;
   subscribe(subject: string, options: { readonly callback: (error: Error | null, message: NatsMessage) => void }): NatsSubscription;
   flush(): Promise<void>;
-  status(): AsyncIterable<{ readonly type: string }>;
+  status(): NatsStates;
   closed(): Promise<void | Error>;
   isClosed(): boolean;
   close(): Promise<void>;
 }
+
+/** What is to be installed. */
+export const packages = "@nats-io/transport-node@^3 @nats-io/jetstream@^3 @nats-io/nats-core@^3";
 
 /** Milliseconds between signs of life that are asked of the server; the third without an answer is the end of the connection. */
 const pingMs = 2_000;

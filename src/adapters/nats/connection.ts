@@ -12,7 +12,7 @@ import { natsFault } from "../../wire/nats-errors.ts";
 import { quotedError, type Redact } from "../../wire/redact.ts";
 import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
 import { Asks, type Unanswered } from "./asks.ts";
-import type { NatsClient, NatsHeaders, NatsMessage } from "./client.ts";
+import { type NatsClient, type NatsHeaders, type NatsMessage, type NatsStates, packages } from "./client.ts";
 
 /** How a connection is had. */
 export interface ConnectionOptions {
@@ -46,6 +46,7 @@ export class Connection {
   private lazy: LazyClient<NatsClient>;
   /** The client whose states are heard. */
   private client: NatsClient | undefined;
+  private states: NatsStates | undefined;
   private asks: Asks | undefined;
   private connected = false;
   private ended: Promise<void> | undefined;
@@ -123,7 +124,7 @@ export class Connection {
 
   /**
    * Says something that the server answers, once the connection is there. Without an answer it throws `interrupted`: it may have been
-   * carried out; where nobody is there to hear it, `not_found`.
+   * carried out. Where nobody hears it at that moment, `not_found`: whoever should may be gone, or be chosen anew, which the caller finds out.
    */
   async ask(what: string, subject: string, payload: Uint8Array | string, signal: AbortSignal | undefined, headers?: NatsHeaders): Promise<NatsMessage> {
     await this.together();
@@ -154,6 +155,7 @@ export class Connection {
     const { lazy } = this;
     this.connected = false;
     this.asks?.stop();
+    this.states?.stop?.();
     const error = this.closedError();
     this.tell((watch) => watch.gone(error));
     await lazy.close();
@@ -162,7 +164,7 @@ export class Connection {
   private unopened(): LazyClient<NatsClient> {
     const { service, client, open } = this.options;
     const close = (opened: NatsClient): Promise<void> => opened.close();
-    return lazyClient({ service, install: "@nats-io/transport-node@^3 @nats-io/jetstream@^3 @nats-io/nats-core@^3", client, open, close });
+    return lazyClient({ service, install: packages, client, open, close });
   }
 
   /** Listens to a client until it has ended. A client of ours that has ended is replaced at the next use. */
@@ -170,26 +172,34 @@ export class Connection {
     this.client = client;
     this.connected = !client.isClosed();
     this.asks = client.isClosed() ? undefined : new Asks(client, this.options, (what, why) => this.unanswered(what, why));
-    const states = async (): Promise<void> => {
-      for await (const { type } of client.status()) {
-        if (this.client !== client || this.ended !== undefined) continue;
-        if (type === "disconnect") this.turn(false);
-        else if (type === "reconnect") this.turn(true);
+    const states = client.status();
+    this.states = states;
+    const follow = async (): Promise<void> => {
+      if (!client.isClosed()) {
+        for await (const { type } of states) {
+          if (this.ended !== undefined) return;
+          if (type === "disconnect") this.turn(false);
+          else if (type === "reconnect") this.turn(true);
+        }
       }
+      if (this.ended === undefined) this.lose(await client.closed()); // asked only now: a client keeps whoever waits for its end
     };
-    states().catch(() => {}); // they end with the client, of which `closed` tells
-    void client.closed().then((error) => {
-      if (this.client !== client || this.ended !== undefined) return;
-      this.client = undefined;
-      this.connected = false;
-      this.asks?.stop();
-      this.asks = undefined;
-      if (this.options.client === undefined) this.lazy = this.unopened();
-      const { service } = this.options;
-      const fault = error === undefined ? undefined : this.toError("the connection is given up", error);
-      const gone = isMillraceError(fault) ? fault : new MillraceError("unavailable", `${service}: the connection was closed`, { service });
-      this.tell((watch) => watch.gone(gone));
-    });
+    void follow().catch((error: unknown) => this.lose(error));
+  }
+
+  /** The client has ended. */
+  private lose(error: unknown): void {
+    if (this.ended !== undefined) return;
+    this.client = undefined;
+    this.states = undefined;
+    this.connected = false;
+    this.asks?.stop();
+    this.asks = undefined;
+    if (this.options.client === undefined) this.lazy = this.unopened();
+    const { service } = this.options;
+    const fault = error === undefined ? undefined : this.toError("the connection is given up", error);
+    const gone = isMillraceError(fault) ? fault : new MillraceError("unavailable", `${service}: the connection was closed`, { service });
+    this.tell((watch) => watch.gone(gone));
   }
 
   private turn(connected: boolean): void {

@@ -17,6 +17,9 @@ import type { Reader } from "./reader.ts";
 const positive = "+ACK";
 const working = "+WPI";
 
+/** Milliseconds before an acknowledgement that nobody heard is said again: leaders of a cluster change in less. */
+const unheardMs = 250;
+
 /** What deliveries of a queue have in common. */
 export interface DeliverySettings extends Pick<Queue, "service" | "lacks"> {
   readonly connection: Connection;
@@ -58,17 +61,24 @@ export function deliveryOf({ service, format }: DeliverySettings, hands: Hands<H
   return handOut(hands, held, message, { id, attempt, messageId: message.id ?? (headers?.get("Nats-Msg-Id") || undefined), signal });
 }
 
-/** Tells the server, which confirms. That a message is done with may be said twice, so it is, until its lease is over; the rest is said once. */
-async function tell({ service, connection }: DeliverySettings, reader: Reader, held: Held, what: "ack" | "nack" | "extend", payload: string): Promise<void> {
+/**
+ * Tells the server, which confirms. That a message is done with may be said twice, so it is, until its lease is over; the rest is said once.
+ * Nobody hears it where there is no consumer, and while one of a cluster has no leader: which of them it is, is asked first.
+ */
+async function tell({ service, connection, clock }: DeliverySettings, reader: Reader, held: Held, what: "ack" | "nack" | "extend", payload: string): Promise<void> {
+  const { signal } = held.controller;
   for (;;) {
     if (!reader.isHeld(held)) throw new MillraceError("closed", `${service}: delivery ${held.id} is this reader's no more`, { service });
     try {
-      return void (await connection.ask(what, held.reply, payload, held.controller.signal));
+      return void (await connection.ask(what, held.reply, payload, signal));
     } catch (error) {
-      if (isMillraceError(error, "not_found")) throw new MillraceError("closed", `${service}: delivery ${held.id} is lost: the consumer is gone`, { service, cause: error });
-      const passes = isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
-      if (what !== "ack" || !passes) throw error;
-      await heard(reader.check(), held.controller.signal); // whose lease ends meanwhile is not kept waiting
+      const unheard = isMillraceError(error, "not_found");
+      const passes = unheard || isMillraceError(error, "interrupted") || isMillraceError(error, "unavailable");
+      if (!passes || (what !== "ack" && !unheard)) throw error;
+      const isThere = await heard(reader.check(), signal); // whose lease ends meanwhile is not kept waiting
+      if (!isThere) throw new MillraceError("closed", `${service}: delivery ${held.id} is lost: the consumer is gone`, { service, cause: error });
+      if (what !== "ack") throw new MillraceError("unavailable", `${service}: ${what}: nobody hears it now; nothing was done`, { service, cause: error });
+      if (unheard) await clock.sleep(unheardMs, signal);
     }
   }
 }

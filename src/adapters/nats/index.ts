@@ -80,7 +80,7 @@ export interface NatsQueue extends Queue {
  * Reads:  what was sent to `subject`, oldest first; what comes again stands behind what is waiting.
  * Throws: as every queue; `not_found` where there is no stream or consumer, `conflict` for a consumer that loses messages or has another
  *         lease; from `send` `interrupted` when nobody knows whether it was stored: the same `id` again is safe; `unavailable` when the
- *         stream is full.
+ *         stream is full, or a cluster chooses a leader for it.
  * Closes: gives back what is unsettled, then the connection, if it was opened here.
  *
  * @example

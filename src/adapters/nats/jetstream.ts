@@ -9,7 +9,8 @@ import { isMillraceError, MillraceError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/part-size.ts";
 import { fieldOf, numberOf, textOf } from "../../wire/error-fields.ts";
 import { heard } from "../../wire/heard.ts";
-import type { NatsClient } from "./client.ts";
+import { type LazyClient, lazyClient } from "../../wire/sdk.ts";
+import { type NatsClient, packages } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import { configsOf, type ConsumerState, consumerState, type NatsNames, type NatsSetupOptions, requireSame } from "./consumer.ts";
 
@@ -39,14 +40,26 @@ export interface JetStream {
 /** Asks by a connection. */
 export function jetStreamOf(settings: JetStreamSettings): JetStream {
   const { service, connection, stream, subject, consumer, leaseMs, timeoutMs } = settings;
-  const kept = new WeakMap<NatsClient, Promise<Interfaces>>();
+  const kept = new WeakMap<NatsClient, LazyClient<Interfaces>>();
   const interfaces = (client: NatsClient): Promise<Interfaces> => {
-    const known = kept.get(client) ?? loaded(client, timeoutMs);
+    const known = kept.get(client) ?? lazyClient({ service, install: packages, open: () => loaded(client, timeoutMs) });
     kept.set(client, known);
-    return known;
+    return known.get();
   };
   const notFound = (message: string, cause?: unknown): MillraceError =>
     new MillraceError("not_found", `${service}: ${message}; setup() makes it`, { service, scope: "dependency", cause });
+  /** Why nobody heard what was sent. While a stream of a cluster has no leader nobody does, though it is there. */
+  const unheard = async (signal: AbortSignal | undefined): Promise<MillraceError> => {
+    let cause: unknown;
+    try {
+      await connection.request("look for the stream", "read", async (it) => (await interfaces(it)).manager.streams.find(subject), signal);
+    } catch (error) {
+      if (isMillraceError(error, "not_found")) return notFound(`no stream takes ${subject}`, error.cause);
+      if (signal?.aborted === true) throw error;
+      cause = error;
+    }
+    return new MillraceError("unavailable", `${service}: send: nobody hears ${subject} now; nothing was stored`, { service, cause });
+  };
 
   return {
     async store(body, messageId, signal) {
@@ -64,7 +77,7 @@ export function jetStreamOf(settings: JetStreamSettings): JetStream {
         return placeOf((await heard(connection.ask("send", subject, body, signal, told), signal)).data);
       } catch (error) {
         if (signal?.aborted === true && error === signal.reason) throw error;
-        if (isMillraceError(error, "not_found") && error.cause === undefined) throw notFound(`no stream takes ${subject}`);
+        if (isMillraceError(error, "not_found")) throw await unheard(signal);
         throw connection.toError("send", error);
       }
     },

@@ -1,21 +1,19 @@
 /**
- * One reading of a queue: asks for messages when somebody waits for one, and holds them until they are settled.
+ * One reading of a queue: asks for messages when somebody waits for one, and holds them until they are settled (`holdings.ts`).
  *
  * The client's own loop asks for more as soon as a message has come, settled or not. Here what is asked for, waits or is out is
  * `maxInFlight` at most.
  *
  * @module
  */
-import type { Clock } from "../../core/clock.ts";
-import { Deadlines } from "../../core/deadlines.ts";
-import { isMillraceError, MillraceError } from "../../core/errors.ts";
-import { ignore } from "../../core/flow.ts";
+import { isMillraceError } from "../../core/errors.ts";
 import type { QueueOpenOptions } from "../../kinds/queue.ts";
 import type { NatsClient, NatsMessage, NatsSubscription } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { ConsumerState, NatsNames } from "./consumer.ts";
 import { endingOf } from "./endings.ts";
 import { type Held, negative } from "./held.ts";
+import { Holdings, type HoldingsSettings } from "./holdings.ts";
 import { Gaps, placeIn } from "./place.ts";
 import { Pulls } from "./pulls.ts";
 
@@ -25,13 +23,9 @@ const againMs = 1_000;
 const leaveMs = 1_000;
 
 /** Of all readings of a queue. */
-export interface ReaderSettings extends NatsNames {
-  readonly service: string;
+export interface ReaderSettings extends NatsNames, HoldingsSettings {
   readonly connection: Connection;
   readonly inboxPrefix: string;
-  /** After which a message is not this reader's any more, by its own clock. */
-  readonly holdMs: number;
-  readonly clock: Clock;
   /** Asks the server for the consumer; throws for one that cannot be used. */
   readonly look: (signal: AbortSignal | undefined) => Promise<ConsumerState>;
 }
@@ -40,10 +34,8 @@ export interface ReaderSettings extends NatsNames {
 export class Reader {
   private readonly settings: ReaderSettings;
   private readonly options: QueueOpenOptions;
-  private readonly held = new Map<number, Held>();
-  private readonly waiting: Held[] = [];
+  private readonly held: Holdings;
   private readonly gaps = new Gaps();
-  private readonly leases: Deadlines<Held>;
   private readonly inbox: string;
   private readonly pulls: Pulls;
   private readonly unwatch: () => void;
@@ -60,7 +52,7 @@ export class Reader {
   private lostMs: number | undefined;
   private wake: () => void = () => {};
   private cancelAgain: (() => void) | undefined;
-  private checking: Promise<void> | undefined;
+  private checking: Promise<boolean> | undefined;
 
   /** `forgotten` is called once it holds nothing and gets nothing any more. */
   constructor(settings: ReaderSettings, options: QueueOpenOptions, forgotten: () => void) {
@@ -77,7 +69,7 @@ export class Reader {
       publish: (payload, reply) => this.publish(next, payload, reply),
       again: (gathered) => this.ask(gathered),
     });
-    this.leases = new Deadlines(clock, (held) => this.lose(held, "its lease is over"));
+    this.held = new Holdings(settings, (held) => this.lose(held, "its lease is over"));
     this.unwatch = connection.watch({
       down: () => {
         this.paused = true;
@@ -109,7 +101,7 @@ export class Reader {
       this.options.signal.throwIfAborted();
       if (this.failure !== undefined) throw this.failure.error;
       if (this.state === "drained") return undefined;
-      const held = this.waiting.shift();
+      const held = this.held.next();
       if (held !== undefined) return held;
       this.wanted = true;
       this.ask();
@@ -120,30 +112,26 @@ export class Reader {
   }
 
   isHeld(held: Held): boolean {
-    return this.held.get(held.streamSeq) === held;
+    return this.held.has(held);
   }
 
   /** The server has been told what became of it. */
   release(held: Held): void {
-    if (!this.isHeld(held)) return;
-    this.held.delete(held.streamSeq);
-    this.unlease(held);
-    if (this.state === "drained" && this.held.size === 0) this.forget();
-    else this.ask();
+    if (this.held.release(held)) this.released();
   }
 
   /** The lease goes on from then, when it was prolonged. */
   prolong(held: Held, atMs: number): void {
-    if (this.isHeld(held)) this.lease(held, atMs);
+    if (this.isHeld(held)) this.held.lease(held, atMs);
   }
 
   /**
-   * Looks whether the server still knows what is held here: an acknowledgement of what it has forgotten is never answered. Asked once for all
-   * who want to know meanwhile; never rejects.
+   * Looks whether the server still knows what is held here: an acknowledgement of what it has forgotten is never answered. Gives whether the
+   * consumer is there, as far as is known. Asked once for all who want to know meanwhile; never rejects.
    */
-  check(): Promise<void> {
+  check(): Promise<boolean> {
     this.checking ??= this.look()
-      .then(ignore, ignore)
+      .then(() => true, (error: unknown) => !isMillraceError(error, "not_found"))
       .finally(() => (this.checking = undefined));
     return this.checking;
   }
@@ -154,7 +142,7 @@ export class Reader {
     this.state = "drained";
     this.pulls.stop();
     this.unsubscribe().catch(() => {});
-    for (const held of this.waiting.splice(0)) this.giveBack(held, "its reader is drained");
+    for (const held of this.held.stop()) this.giveBack(held, "its reader is drained");
     if (this.held.size === 0) this.forget();
     this.wake();
   }
@@ -164,9 +152,9 @@ export class Reader {
     if (this.state === "left") return;
     const { clock, connection } = this.settings;
     this.state = "left";
-    this.waiting.length = 0;
+    this.held.stop();
     const unsubscribed = this.unsubscribe(); // first, or what is given back would come here again
-    for (const held of this.held.values()) if (held.settling === undefined) this.giveBack(held, why);
+    for (const held of this.held) if (held.settling === undefined) this.giveBack(held, why);
     this.forget();
     this.wake();
     const leaving = new AbortController();
@@ -183,7 +171,7 @@ export class Reader {
 
   private forget(): void {
     this.unwatch();
-    this.leases.close();
+    this.held.close();
     this.pulls.stop();
     this.cancelAgain?.();
     this.cancelAgain = () => {}; // none is set any more
@@ -208,17 +196,14 @@ export class Reader {
     const { attempt, streamSeq } = place;
     const missing = this.gaps.before(place);
     if (missing > 0) this.options.tell?.({ kind: "gap", queue: stream, count: missing, reason: "dropped from the stream before anybody got them" });
-    const known = this.held.get(streamSeq);
+    const known = this.held.at(streamSeq);
     if (known !== undefined && known.settling !== "nack") {
       // its lease goes on here, so the server has forgotten that it gave it out
       known.reply = message.reply;
-      return this.lease(known, this.settings.clock.now());
+      this.held.lease(known, this.settings.clock.now());
+      return this.ask(); // it was not what somebody waits for, and may have been all that was asked for
     }
-    const held: Held = { id: `${stream}/${streamSeq}`, attempt, streamSeq, message, controller: new AbortController(), lease: undefined, reply: message.reply, settling: undefined };
-    if (known !== undefined) this.unlease(known); // given back, and here before the server's word that it is
-    this.held.set(streamSeq, held);
-    this.lease(held, this.settings.clock.now());
-    this.waiting.push(held);
+    this.held.keep({ id: `${stream}/${streamSeq}`, attempt, streamSeq, message, controller: new AbortController(), lease: undefined, reply: message.reply, settling: undefined });
     this.wanted = false; // now, as the end of the request may come in the same turn
     this.wake();
   }
@@ -235,7 +220,7 @@ export class Reader {
 
   /** Where the consumer stands. What it does not know to be out, since its server came back with an older state, is lost here, and comes again. */
   private async look(): Promise<ConsumerState> {
-    const held = [...this.held.values()]; // what comes meanwhile may be newer than the answer
+    const held = [...this.held]; // what comes meanwhile may be newer than the answer
     const state = await this.settings.look(this.options.signal);
     for (const each of held) if (each.streamSeq > state.delivered.streamSeq) this.lose(each, "the server has forgotten that it gave it out");
     return state;
@@ -279,35 +264,19 @@ export class Reader {
     if (this.wanted && room > 0 && !this.paused && this.state === "reading") this.pulls.ask(room, gathered);
   }
 
-  private lease(held: Held, fromMs: number): void {
-    const { clock, holdMs } = this.settings;
-    const leftMs = fromMs + holdMs - clock.now();
-    if (held.lease === undefined) held.lease = this.leases.begin(held, leftMs);
-    else this.leases.again(held.lease, leftMs);
-  }
-
-  private unlease({ lease }: Held): void {
-    if (lease !== undefined) this.leases.drop(lease);
-  }
-
   private lose(held: Held, why: string): void {
-    if (!this.isHeld(held)) return;
-    const at = this.waiting.indexOf(held);
-    if (at >= 0) this.waiting.splice(at, 1);
-    this.end(held, why);
-    this.release(held);
+    if (this.held.lose(held, why)) this.released();
   }
 
   private giveBack(held: Held, why: string): void {
     this.publish(held.reply, negative);
-    this.held.delete(held.streamSeq);
-    this.unlease(held);
-    this.end(held, why);
+    this.held.lose(held, why);
   }
 
-  private end({ id, controller }: Held, why: string): void {
-    const { service } = this.settings;
-    controller.abort(new MillraceError("closed", `${service}: delivery ${id} is lost: ${why}`, { service }));
+  /** There is room for one more. */
+  private released(): void {
+    if (this.state === "drained" && this.held.size === 0) this.forget();
+    else this.ask();
   }
 
   /** Without an answer. What does not arrive is as if it had not been asked or said: the lease gives it back. */
