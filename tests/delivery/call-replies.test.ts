@@ -9,7 +9,7 @@ import { each, isText, MillraceError, type Part, pipe, type Processor, run, text
 import { journal } from "../../src/kinds/journal.ts";
 import type { Delivery, Queue } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
-import { like, turns, until, wordOf } from "./support.ts";
+import { failureOf, like, turns, until, wordOf } from "./support.ts";
 
 const queues = () => ({ requests: memoryQueue({ name: "requests" }), replies: memoryQueue({ name: "replies" }) });
 const shout = each((part) => (isText(part) ? part.text.toUpperCase() : part));
@@ -18,15 +18,6 @@ const much: Processor = each(async function* (part) {
   for (let n = 0; n < 400; n += 1) yield text(`${wordOf(part)}${n}`);
 });
 const muchOf = (word: string): string[] => Array.from({ length: 400 }, (_, n) => `${word}${n}`);
-const failureOf = async (parts: AsyncIterable<Part>): Promise<{ readonly words: string[]; readonly error: MillraceError }> => {
-  const words: string[] = [];
-  try {
-    for await (const part of parts) words.push(wordOf(part));
-  } catch (error) {
-    return { words, error: error as MillraceError };
-  }
-  throw new Error(`did not fail, gave ${words.join()}`);
-};
 const replyOf = (id: string, n: number, kind: CallReply["kind"] = "part"): CallReply => ({ id, run: { id: "r", attempt: 1, beganMs: 1 }, n, kind, ...(kind === "failed" ? { codes: ["refused"] } : {}) });
 const sendReply = (queue: Queue, id: string, n: number, word = "x"): Promise<unknown> => queue.send([text(word)], { headers: replyHeaders(replyOf(id, n)) });
 const delivered = (word: string): Delivery => ({ id: word, attempt: 1, parts: [text(word)], headers: {}, signal: new AbortController().signal, ack: async () => {}, nack: async () => {} });

@@ -6,22 +6,13 @@ import { call } from "../../src/delivery/call.ts";
 import { replyHeaders, requestHeaders } from "../../src/delivery/call-headers.ts";
 import { journal } from "../../src/kinds/journal.ts";
 import { WaitingCall } from "../../src/delivery/waiting-call.ts";
-import { bytes, each, isText, json, type MillraceError, type Part, type Processor, run, text } from "../../src/index.ts";
+import { bytes, each, isText, json, type MillraceError, type Processor, run, text } from "../../src/index.ts";
 import type { Delivery } from "../../src/kinds/queue.ts";
 import { fakeClock } from "../../src/testing/index.ts";
-import { gate, heardEvents, lettersIn, like, until, wordOf } from "./support.ts";
+import { failureOf, gate, heardEvents, lettersIn, like, until, wordOf } from "./support.ts";
 
 const shout = each((part) => (isText(part) ? part.text.toUpperCase() : part));
 const queues = () => ({ requests: memoryQueue({ name: "requests" }), replies: memoryQueue({ name: "replies" }) });
-const failing = async (parts: AsyncIterable<Part>): Promise<{ readonly words: string[]; readonly error: MillraceError }> => {
-  const words: string[] = [];
-  try {
-    for await (const part of parts) words.push(wordOf(part));
-  } catch (error) {
-    return { words, error: error as MillraceError };
-  }
-  throw new Error(`did not fail, gave ${words.join()}`);
-};
 
 describe("call", () => {
   test("gives what the stage on the other side gives, every kind of part, and stays usable", async () => {
@@ -83,7 +74,7 @@ describe("call", () => {
     await using _ = answerCalls(requests, each(() => {
       throw Object.assign(new Error("key sk-123"), {});
     }), [replies], { maxDeliveries: 2, baseMs: 0 });
-    const { error } = await failing(run(call(requests, replies), "a"));
+    const { error } = await failureOf(run(call(requests, replies), "a"));
     expect([error.code, error.retryable, error.attempts]).toEqual(["bad_response", false, 2]);
     expect(error.message).toBe("call: the other side failed: unknown:Error");
   });
@@ -98,7 +89,7 @@ describe("call", () => {
       yield text(`b${attempts}`);
     };
     await using _ = answerCalls(requests, halfway, [replies], { baseMs: 0 });
-    const { words, error } = await failing(run(call(requests, replies), "go"));
+    const { words, error } = await failureOf(run(call(requests, replies), "go"));
     expect([words, error.code]).toEqual([["a1"], "interrupted"]);
   });
 
@@ -125,7 +116,7 @@ describe("call", () => {
   test("a call that takes too long fails, and a request that came too late is not worked on", async () => {
     const { requests, replies } = queues();
     const clock = fakeClock();
-    const late = failing(run(call(requests, replies, { timeoutMs: 1_000, clock }), "go"));
+    const late = failureOf(run(call(requests, replies, { timeoutMs: 1_000, clock }), "go"));
     await until(() => requests.counts.waiting === 1);
     await clock.advance(1_000);
     expect((await late).error).toMatchObject({ code: "timeout", phase: "total" });
@@ -148,7 +139,7 @@ describe("call", () => {
       await new Promise((_, reject) => context?.signal.addEventListener("abort", () => reject(context.signal.reason as Error)));
     };
     await using worker = answerCalls(requests, stuck, [replies], { clock, onEvent: events.onEvent });
-    const { words, error } = await failing(
+    const { words, error } = await failureOf(
       (async function* () {
         for await (const part of run(call(requests, replies, { timeoutMs: 1_000, clock }), "go")) {
           yield part;
@@ -182,7 +173,7 @@ describe("call", () => {
     const controller = new AbortController();
     const busy = run(remote, "busy")[Symbol.asyncIterator]();
     await busy.next();
-    const waiting = failing(run(remote, "never begun", { signal: controller.signal }));
+    const waiting = failureOf(run(remote, "never begun", { signal: controller.signal }));
     await until(() => requests.counts.waiting === 1);
     controller.abort(new Error("changed my mind"));
     expect((await waiting).error).toBe(controller.signal.reason);
@@ -227,7 +218,7 @@ describe("call", () => {
 
   test("replies that are closed end every call that waits for some", async () => {
     const { requests, replies } = queues();
-    const waiting = failing(run(call(requests, replies), "go"));
+    const waiting = failureOf(run(call(requests, replies), "go"));
     await until(() => requests.counts.waiting === 1);
     await replies.close();
     expect((await waiting).error.code).toBe("closed");

@@ -4,7 +4,7 @@
  * @module
  */
 import { type MemoryQueue, memoryQueue, type MemoryQueueOptions } from "../../src/adapters/memory/index.ts";
-import { isText, type Part, text } from "../../src/index.ts";
+import { isText, type MillraceError, type Part, text } from "../../src/index.ts";
 import type { DeadLetter } from "../../src/delivery/dead-letter.ts";
 import { letterIn } from "../../src/delivery/dead-letter.ts";
 import type { WorkerEvent } from "../../src/delivery/events.ts";
@@ -124,4 +124,15 @@ export function likeDeliveries(queue: Queue, change: (delivery: Delivery) => Del
     },
     ...changes,
   });
+}
+
+/** What a stream gave before it failed, and how it failed. */
+export async function failureOf(parts: AsyncIterable<Part>): Promise<{ readonly words: string[]; readonly error: MillraceError }> {
+  const words: string[] = [];
+  try {
+    for await (const part of parts) words.push(wordOf(part));
+  } catch (error) {
+    return { words, error: error as MillraceError };
+  }
+  throw new Error(`did not fail, gave ${words.join()}`);
 }
